@@ -1,0 +1,1 @@
+"""Training many runs of one shape in lockstep."""

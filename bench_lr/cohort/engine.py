@@ -1,0 +1,285 @@
+"""A cohort: many runs of one shape trained in lockstep, block of steps by block of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bench_lr import models
+from bench_lr.cohort import losses
+from bench_lr.cohort.network import CohortNetwork, LiftedNetwork, images
+from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
+from bench_lr.cohort.streams import epoch_order, keep_mask, keep_probability, split
+from bench_lr.cohort.timetable import Span, Timetable, learning_rates
+from bench_lr.data import Dataset
+from bench_lr.identity import canonical_json, config_dict
+from bench_lr.schema import RunConfig
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_MASK_BYTES = 1 << 22
+_EVALUATION_VALUES = 1 << 20
+
+
+def shape_key(run: RunConfig) -> str:
+    """Text that two runs share if and only if they can train in one cohort.
+
+    Runs of a cohort may differ in LR, schedule, seed, momentum and weight decay, not in whether
+    they have momentum or weight decay at all.
+    """
+    config = config_dict(run)
+    del config["seed"], config["schedule"]
+    optimizer = config["optimizer"]
+    config["optimizer"] = {
+        "kind": optimizer["kind"],
+        "nesterov": optimizer["nesterov"],
+        "plain": optimizer["momentum"] == 0 and optimizer["weight_decay"] == 0,
+    }
+    return canonical_json(config)
+
+
+def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
+    """Group runs into cohorts: one shape each, and every seed with the same number of arms.
+
+    Within a cohort the runs are in order of seed, then LR, so that run (g, l) of a grid is at
+    index g * L + l.
+    """
+    shapes: dict[str, dict[int, list[RunConfig]]] = {}
+    for run in runs:
+        shapes.setdefault(shape_key(run), {}).setdefault(run.seed, []).append(run)
+    cohorts: list[list[RunConfig]] = []
+    for by_seed in shapes.values():
+        by_arms: dict[int, list[int]] = {}
+        for seed in sorted(by_seed):
+            by_arms.setdefault(len(by_seed[seed]), []).append(seed)
+        for seeds in by_arms.values():
+            cohorts.append([run for s in seeds for run in sorted(by_seed[s], key=_arm_order)])
+    return cohorts
+
+
+def _arm_order(run: RunConfig) -> tuple[float, str]:
+    return run.optimizer.lr, canonical_json(config_dict(run))
+
+
+@dataclass
+class Records:
+    """What a cohort has measured so far, one entry an evaluation; arrays are (runs,)."""
+
+    step: list[int] = field(default_factory=list)
+    epoch: list[float] = field(default_factory=list)
+    examples: list[int] = field(default_factory=list)
+    values: list[dict[tuple[str, str], npt.NDArray[np.float64]]] = field(default_factory=list)
+
+
+class Cohort(nn.Module):
+    """Runs trained in lockstep.
+
+    Parameters
+    ----------
+    runs : sequence of RunConfig
+        As `arrange` returns them.
+    dataset : Dataset
+        Moves to the device with the module, as uint8.
+
+    Raises
+    ------
+    ValueError
+        If the runs do not form a cohort.
+    CannotLift
+        If the network has no cohort form.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    diverged_at: Tensor
+
+    def __init__(self, runs: Sequence[RunConfig], dataset: Dataset) -> None:
+        super().__init__()
+        if len({shape_key(run) for run in runs}) != 1:
+            raise ValueError("runs of different shapes cannot share a cohort")
+        self.runs = tuple(runs)
+        self.config = config = runs[0]
+        self.seeds = tuple(dict.fromkeys(run.seed for run in runs))
+        self.grid = grid = Grid(len(self.seeds), len(runs) // len(self.seeds))
+        if [run.seed for run in runs] != list(np.repeat(self.seeds, grid.arms)):
+            raise ValueError("runs of a cohort must be ordered by seed, as many for each seed")
+        self.timetable = Timetable.of(config)
+        self.dtype = DTYPES[config.dtype]
+        for name in ("train_x", "train_y", "test_x", "test_y"):
+            self.register_buffer(name, getattr(dataset, name), persistent=False)
+        example = tuple(self.train_x.shape[1:])
+        splits = [split(config.task, len(self.train_x), seed) for seed in self.seeds]
+        self._train = np.stack([train for train, _ in splits])
+        self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
+        initial = [models.build(config.model, example, seed).to(self.dtype) for seed in self.seeds]
+        modules = [initial[g] for g in range(grid.seeds) for _ in range(grid.arms)]
+        self.network: CohortNetwork = LiftedNetwork(modules, grid, config.task.loss)
+        self._widest = _widest(config, example)
+        self._keep = {
+            position: keep_probability(layer.p)
+            for position, layer in enumerate(config.model.layers)
+            if layer.kind == "dropout"
+        }
+        self._lr = torch.from_numpy(learning_rates(runs)).to(self.dtype)
+        self._lr = self._lr.view(-1, grid.seeds, grid.arms)
+        self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
+        self.register_buffer("_loss_sum", torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
+        self._loss_count = 0
+        self._examples = 0
+        self.records = Records()
+        self.rule: PlainSGD | MomentumSGD | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the cohort computes."""
+        return self.diverged_at.device
+
+    def indices(self, span: Span) -> Tensor:
+        """Positions in the training data of a span's examples, shape (steps, seeds, batch)."""
+        n = self.timetable.train_size
+        rows = [
+            train[epoch_order(seed, span.epoch, n)[span.start : span.stop]]
+            for seed, train in zip(self.seeds, self._train, strict=True)
+        ]
+        stacked = np.stack(rows).reshape(len(rows), span.steps, span.batch_size)
+        return torch.from_numpy(np.ascontiguousarray(stacked.swapaxes(0, 1)))
+
+    def start(self) -> None:
+        """Build the optimizer's state, on the device the cohort is on by now."""
+        optimizers = [run.optimizer for run in self.runs]
+        if all(o.momentum == 0 and o.weight_decay == 0 for o in optimizers):
+            self.rule = PlainSGD()
+            return
+        self.rule = MomentumSGD(
+            self.network.slots,
+            self._per_run([o.momentum for o in optimizers]),
+            self._per_run([o.weight_decay for o in optimizers]),
+            self.config.optimizer.nesterov,
+        )
+
+    def _per_run(self, values: Sequence[float]) -> Tensor:
+        flat = torch.tensor(values, dtype=self.dtype, device=self.device)
+        return flat.view(self.grid.seeds, self.grid.arms)
+
+    @torch.no_grad()
+    def train_block(self, span: Span, indices: Tensor) -> None:
+        """Take the steps of a span. Nothing here waits for the device."""
+        assert self.rule is not None, "call start() first"
+        alive = self.diverged_at < 0
+        rates = self._lr[span.step : span.step + span.steps].to(self.device) * alive
+        masks = _SpanMasks(self, span)
+        trace = torch.empty(span.steps, *alive.shape, dtype=torch.float64, device=self.device)
+        for step in range(span.steps):
+            x, y = self._gather(self.train_x, self.train_y, indices[step])
+            self.rule.begin_step(rates[step])
+            trace[step] = self.network.train_step(x, y, masks.at(step), self.rule)
+        bad = ~torch.isfinite(trace)
+        first_bad = span.step + bad.int().argmax(0)
+        self.diverged_at.copy_(torch.where(alive & bad.any(0), first_bad, self.diverged_at))
+        self._loss_sum += trace.sum(0) * span.batch_size
+        self._loss_count += span.steps * span.batch_size
+        self._examples += span.steps * span.batch_size
+
+    def _gather(self, x: Tensor, y: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        flat = index.reshape(-1)
+        pixels = x.index_select(0, flat).view(*index.shape, *x.shape[1:])
+        return images(pixels, self.dtype), y.index_select(0, flat).view(*index.shape, *y.shape[1:])
+
+    @torch.no_grad()
+    def evaluate(self, span: Span) -> None:
+        """Measure every run after `span`, and the mean training loss since the last time."""
+        values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        if self._loss_count:
+            values["loss", "train"] = _flat(self._loss_sum / self._loss_count)
+        self._loss_sum.zero_()
+        self._loss_count = 0
+        last = span.step + span.steps - 1
+        values["lr", "train"] = self._lr[last].double().flatten().numpy()
+        values["batch_size", "train"] = np.full(self.grid.runs, float(span.full_batch_size))
+        for name in self.config.evaluation.splits:
+            for metric, sums in self._evaluate_split(name).items():
+                values[metric, name] = _flat(sums)
+        steps = self.timetable.steps_by_epoch[span.epoch]
+        self.records.step.append(last + 1)
+        self.records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)
+        self.records.examples.append(self._examples)
+        self.records.values.append(values)
+
+    def _evaluate_split(self, name: str) -> dict[str, Tensor]:
+        if name == "test":
+            x, y = self.test_x, self.test_y
+            index = torch.arange(len(x)).expand(self.grid.seeds, -1)
+        else:
+            x, y, index = self.train_x, self.train_y, self._validation
+        chunk = max(8, _EVALUATION_VALUES // (self._widest * self.grid.runs))
+        totals: dict[str, Tensor] = {}
+        for part in index.to(self.device).split(chunk, dim=1):
+            inputs, target = self._gather(x, y, part)
+            output = self.network.predict(inputs)
+            for metric, value in losses.evaluate(self.config.task.loss, output, target).items():
+                totals[metric] = totals[metric] + value if metric in totals else value
+        # A diverged run has no metrics; a loss that overflowed is a divergence too.
+        lost = (self.diverged_at >= 0) | ~torch.isfinite(totals["loss"])
+        means = {metric: total / index.shape[1] for metric, total in totals.items()}
+        return {metric: mean.masked_fill(lost, torch.nan) for metric, mean in means.items()}
+
+
+class _SpanMasks:
+    """Dropout masks of a span, made a few steps at a time."""
+
+    def __init__(self, cohort: Cohort, span: Span) -> None:
+        self._cohort, self._span = cohort, span
+        self._made: dict[int, tuple[int, Tensor]] = {}
+        self._step = 0
+
+    def at(self, step: int) -> _SpanMasks:
+        """Return the masks of one step of the span."""
+        self._step = step
+        return self
+
+    def __call__(self, position: int, shape: tuple[int, ...]) -> Tensor:
+        first, masks = self._made.get(position, (0, None))
+        if masks is None or self._step >= first + len(masks):
+            first, masks = self._step, self._make(position, shape)
+            self._made[position] = first, masks
+        return masks[self._step - first]
+
+    def _make(self, position: int, shape: tuple[int, ...]) -> Tensor:
+        """Masks of the next steps, shape (steps, G, 1, B, *shape)."""
+        span, cohort = self._span, self._cohort
+        units = int(np.prod(shape))
+        per_step = span.full_batch_size * units
+        layer = cohort.config.model.layers[position]
+        assert layer.kind == "dropout"
+        bytes_a_step = per_step * len(cohort.seeds)
+        steps = min(max(1, _MASK_BYTES // bytes_a_step), span.steps - self._step)
+        first = span.first_step + self._step
+        rows = [
+            keep_mask(seed, position, span.epoch, first, steps, per_step, layer.p)
+            for seed in cohort.seeds
+        ]
+        used = np.stack(rows, 1)[:, :, : span.batch_size * units]
+        masks = torch.from_numpy(np.ascontiguousarray(used)).to(cohort.device)
+        return masks.view(steps, len(cohort.seeds), 1, span.batch_size, *shape)
+
+
+def _widest(config: RunConfig, example: tuple[int, ...]) -> int:
+    """Most values that one example has anywhere in the network."""
+    layers = config.model.layers
+    widths = [int(np.prod(example))]
+    for depth in range(1, len(layers) + 1):
+        part = dataclasses.replace(config.model, layers=layers[:depth])
+        widths.append(int(np.prod(models.output_shape(part, example))))
+    return max(widths)
+
+
+def _flat(tensor: Tensor) -> Any:
+    return tensor.double().flatten().cpu().numpy()

@@ -1,0 +1,58 @@
+"""Losses of many runs at once, with their gradients and the metrics of an evaluation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(logits: Tensor, target: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean softmax cross-entropy in nats, and its gradient.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (G, L, B, classes)
+    target : Tensor of int64, shape (G, B)
+    scale : Tensor, shape (G, L), optional
+        Factor on the gradient.
+
+    Returns
+    -------
+    loss : Tensor, shape (G, L)
+    gradient : Tensor, shape (G, L, B, classes)
+    """
+    index = target[:, None, :, None].expand(*logits.shape[:3], 1)
+    log_p = functional.log_softmax(logits, -1)
+    loss = -log_p.gather(-1, index).mean((2, 3))
+    gradient = log_p.exp_()
+    gradient.scatter_add_(-1, index, gradient.new_full((), -1.0).expand(index.shape))
+    return loss, gradient.mul_(_factor(scale, target.shape[1]))
+
+
+def half_mse(output: Tensor, target: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Half the mean squared error, and its gradient; `target` has shape (G, B, outputs)."""
+    error = output - target[:, None]
+    loss = error.square().sum(3).mean(2) / 2
+    return loss, error.mul_(_factor(scale, target.shape[1]))
+
+
+def _factor(scale: Tensor | None, batch: int) -> Tensor | float:
+    return 1 / batch if scale is None else (scale / batch)[:, :, None, None]
+
+
+LOSSES = {"cross_entropy": cross_entropy, "half_mse": half_mse}
+
+
+def evaluate(loss: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Sums over the batch of every metric, each of shape (G, L), as float64."""
+    if loss == "half_mse":
+        squared = (output - target[:, None]).square().sum(3)
+        return {"loss": squared.sum(2, dtype=torch.float64) / 2}
+    index = target[:, None, :, None].expand(*output.shape[:3], 1)
+    entropy = -functional.log_softmax(output, -1).gather(-1, index).squeeze(-1)
+    right = output.argmax(-1) == target[:, None]
+    finite = torch.isfinite(output).all(-1)
+    # A run with non-finite outputs has no accuracy: NaN, not the share of class 0.
+    hits = torch.where(finite, right.double(), torch.nan)
+    return {"loss": entropy.sum(2, dtype=torch.float64), "accuracy": hits.sum(2)}

@@ -1,0 +1,86 @@
+"""Random numbers that depend on a run's seed and on nothing else.
+
+Every stream is a PCG64DXSM generator (O'Neill, "PCG", 2014; NumPy's variant) seeded from the run's
+seed and the stream's purpose. So runs of one seed share their split, data order and dropout masks
+whatever their LR or cohort, and any position of a stream can be reached without drawing the ones
+before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bench_lr.identity import stream_key
+from bench_lr.schema import TaskConfig
+
+Indices = npt.NDArray[np.int64]
+_LEVELS = 1 << 16
+
+
+def generator(*key: int | str) -> np.random.Generator:
+    """Return a generator at the start of the stream that `key` names."""
+    return np.random.Generator(np.random.PCG64DXSM(stream_key(*key)))
+
+
+def split(task: TaskConfig, available: int, seed: int) -> tuple[Indices, Indices]:
+    """Positions of the training and validation images of a seed.
+
+    Validation images come first in the seed's shuffle, so a smaller `train_size` takes a subset of
+    the larger one's training images and leaves the validation images alone.
+
+    Returns
+    -------
+    train : array, shape (train_size,)
+    validation : array, shape (validation_size,)
+    """
+    wanted = task.train_size + task.validation_size
+    if wanted > available:
+        raise ValueError(
+            f"train_size {task.train_size} + validation_size {task.validation_size} "
+            f"exceed the {available} training examples of {task.data}"
+        )
+    if task.split == "last":
+        held_out = np.arange(available - task.validation_size, available)
+        return np.arange(task.train_size), held_out
+    order = generator(seed, "split").permutation(available)
+    return order[task.validation_size : wanted], order[: task.validation_size]
+
+
+def epoch_order(seed: int, epoch: int, examples: int) -> Indices:
+    """Order in which a seed visits its `examples` training images in `epoch`, shape (examples,)."""
+    return generator(seed, "order", epoch).permutation(examples)
+
+
+def keep_probability(p: float) -> float:
+    """Probability that dropout keeps a unit: 1 - p on a grid of 2^-16."""
+    return 1.0 - round(p * _LEVELS) / _LEVELS
+
+
+def keep_mask(
+    seed: int, layer: int, epoch: int, first_step: int, steps: int, units: int, p: float
+) -> npt.NDArray[np.bool_]:
+    """Dropout masks of consecutive steps of an epoch.
+
+    Parameters
+    ----------
+    layer : int
+        Position of the dropout layer in its network.
+    first_step : int
+        First step, counted within the epoch.
+    units : int
+        Masked values in a full batch; a partial batch uses the first of them.
+
+    Returns
+    -------
+    array, shape (steps, units)
+        True where the unit is kept.
+    """
+    words = -(-units // 4)  # 64-bit words a step, four 16-bit levels in each
+    bits = np.random.PCG64DXSM(stream_key(seed, "dropout", layer, epoch))
+    bits.advance(first_step * words)
+    raw = np.random.Generator(bits).integers(
+        0, np.iinfo(np.uint64).max, size=(steps, words), dtype=np.uint64, endpoint=True
+    )
+    keep: npt.NDArray[np.bool_] = raw.view(np.uint16)[:, :units] >= np.uint16(round(p * _LEVELS))
+    return keep

@@ -1,0 +1,334 @@
+"""What a claim file may say, as frozen dataclasses: the vocabulary that everything else shares.
+
+Nothing here reads files, trains or judges. Two layers of words:
+
+* `Setting` is what people write (``lr: 0.5``, ``model: ae``); every key may be left out.
+* `RunConfig` is one run, fully resolved: the content that is hashed into the run's identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bench_lr.schedules import Constant, Schedule
+
+Count = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Split = Literal["validation", "test"]
+Init = Literal["xavier_uniform", "he_normal", "he_uniform"]
+
+# --- layers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Fully connected layer; weights drawn by `init`, biases zero."""
+
+    out_features: Count
+    bias: bool = True
+    init: Init = "xavier_uniform"
+    kind: Literal["linear"] = "linear"
+
+
+@dataclass(frozen=True)
+class Conv2d:
+    """2-D convolution; weights drawn by `init`, biases zero."""
+
+    out_channels: Count
+    kernel_size: Count
+    stride: Count = 1
+    padding: Annotated[int, Field(ge=0)] = 0
+    bias: bool = True
+    init: Init = "xavier_uniform"
+    kind: Literal["conv2d"] = "conv2d"
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation over features (after a linear layer) or channels (after a convolution)."""
+
+    eps: Positive = 1e-5
+    momentum: Positive = 0.1
+    kind: Literal["batch_norm"] = "batch_norm"
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Inverted dropout with drop probability `p`."""
+
+    p: Fraction
+    kind: Literal["dropout"] = "dropout"
+
+
+@dataclass(frozen=True)
+class ReLU:
+    """max(0, x)."""
+
+    kind: Literal["relu"] = "relu"
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """1 / (1 + exp(-x))."""
+
+    kind: Literal["sigmoid"] = "sigmoid"
+
+
+@dataclass(frozen=True)
+class Tanh:
+    """Hyperbolic tangent."""
+
+    kind: Literal["tanh"] = "tanh"
+
+
+@dataclass(frozen=True)
+class MaxPool2d:
+    """Max pooling with stride equal to the kernel."""
+
+    kernel_size: Count
+    kind: Literal["max_pool2d"] = "max_pool2d"
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """(channels, height, width) to features."""
+
+    kind: Literal["flatten"] = "flatten"
+
+
+Layer = Annotated[
+    Linear | Conv2d | BatchNorm | Dropout | ReLU | Sigmoid | Tanh | MaxPool2d | Flatten,
+    Field(discriminator="kind"),
+]
+
+# --- one run, resolved ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """Data, its split, and the loss.
+
+    ``split: random`` draws train and validation images from the training set by the run's seed;
+    ``last`` holds out the last `validation_size` images for every seed.
+    """
+
+    data: Literal["mnist", "synthetic"]
+    train_size: Count
+    validation_size: Annotated[int, Field(ge=0)]
+    split: Literal["random", "last"] = "random"
+    loss: Literal["cross_entropy", "half_mse"] = "cross_entropy"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A feed-forward network, layer by layer."""
+
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Stochastic gradient descent as ``torch.optim.SGD`` defines it (dampening 0)."""
+
+    lr: Positive
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+    weight_decay: NonNegative = 0.0
+    kind: Literal["sgd"] = "sgd"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a batch-size plan."""
+
+    epochs: Count
+    batch_size: Count
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """When and on what to evaluate: `per_epoch` times an epoch, evenly spaced, its end included."""
+
+    per_epoch: Count = 1
+    splits: Annotated[tuple[Split, ...], Field(min_length=1)] = ("validation",)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training trajectory. Its canonical JSON, with the engine version, is its identity."""
+
+    task: TaskConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    batches: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    schedule: Schedule = field(default_factory=Constant)
+    drop_last: bool = False
+    evaluation: EvaluationConfig = EvaluationConfig()
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: Seed = 0
+
+    @property
+    def epochs(self) -> int:
+        """Length of the run in epochs."""
+        return sum(phase.epochs for phase in self.batches)
+
+
+# --- what people write ------------------------------------------------------------------------
+
+Named = str | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Training settings by their everyday names; each may be absent.
+
+    `task`, `model`, `optimizer` and `schedule` are the name of a file in the configuration group
+    of that name, or the content of one. ``batches`` (a list of ``[epochs, batch size]``) replaces
+    ``batch_size``; its epochs must add up to ``epochs``.
+    """
+
+    task: Named | None = None
+    model: Named | None = None
+    optimizer: Named | None = None
+    schedule: Named | None = None
+    lr: Positive | None = None
+    momentum: Fraction | None = None
+    nesterov: bool | None = None
+    weight_decay: NonNegative | None = None
+    batch_size: Count | None = None
+    batches: tuple[tuple[Count, Count], ...] | None = None
+    epochs: Count | None = None
+    drop_last: bool | None = None
+    train_size: Count | None = None
+    validation_size: Annotated[int, Field(ge=0)] | None = None
+    evaluations_per_epoch: Count | None = None
+    evaluate_on: tuple[Split, ...] | None = None
+    dtype: Literal["float32", "float64"] | None = None
+
+
+@dataclass(frozen=True)
+class ProfilePatch:
+    """How a claim differs under one profile, and why that still decides it."""
+
+    why: str = ""
+    seeds: Count | None = None
+    train: Setting | None = None
+    grid: dict[str, list[Any]] | None = None
+    arms: dict[str, Setting] | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Which number of a run a criterion looks at.
+
+    `metric` and `split` name rows of the stored results. `reduce` says how a trajectory becomes
+    numbers: ``final``; ``mean_last`` (mean over the evaluations of the last `epochs` epochs);
+    ``mean_at`` and ``at`` (mean over, or the values at, the ends of the listed epochs); ``curve``
+    (every evaluation from epoch `from_epoch` on).
+    """
+
+    metric: Text
+    split: Literal["train", "validation", "test"] = "validation"
+    reduce: Literal["final", "mean_last", "mean_at", "at", "curve"] = "final"
+    epochs: tuple[Positive, ...] | Count | None = None
+    from_epoch: NonNegative = 0.0
+
+
+@dataclass(frozen=True)
+class CriterionSpec:
+    """One assertion of a claim.
+
+    `role`: a ``claim`` criterion must be reproduced; a ``control`` must be refuted, else the test
+    could not fail; a ``reading`` is shown and never counted. `arms` are the arms (or calculations)
+    it looks at, all when empty.
+    """
+
+    id: Text
+    kind: Text
+    params: dict[str, Any] = field(default_factory=dict)
+    measure: Measure | None = None
+    arms: tuple[Text, ...] = ()
+    role: Literal["claim", "control", "reading"] = "claim"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """What to draw: a registered figure kind and its parameters."""
+
+    kind: Text
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClaimFile:
+    """The content of ``conf/claim/<source>/<slug>.yaml``."""
+
+    title: Text
+    statement: Text
+    place: Text
+    source_says: Text
+    cost: Literal["s", "m", "G"]
+    criteria: Annotated[tuple[CriterionSpec, ...], Field(min_length=1)]
+    figure: FigureSpec
+    train: Setting = Setting()
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    arms: dict[str, Setting] = field(default_factory=dict)
+    calculations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seeds: Count | None = None
+    profiles: dict[str, ProfilePatch] = field(default_factory=dict)
+    remarks: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much to train: seeds by default, and caps that only the plumbing test uses."""
+
+    name: Text
+    seeds: Count
+    may_judge: bool
+    gpu_claims: bool
+    description: Text
+    max_epochs: Count | None = None
+    max_train_size: Count | None = None
+    data: Literal["synthetic"] | None = None
+
+
+# --- resolved for one profile -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of a claim that differ only in seed, in order of seed."""
+
+    name: str
+    runs: tuple[RunConfig, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim resolved for one profile: what to train, how to judge, what to draw."""
+
+    id: str
+    file: str
+    profile: Profile
+    spec: ClaimFile
+    arms: tuple[Arm, ...]
+    shortened: str = ""
+
+    @property
+    def source(self) -> str:
+        """The document that makes the claim."""
+        return self.id.partition("/")[0]
+
+    @property
+    def out_of_profile(self) -> bool:
+        """Whether the claim wants a GPU that this profile does not ask for."""
+        return self.spec.cost == "G" and not self.profile.gpu_claims

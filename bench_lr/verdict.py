@@ -1,0 +1,69 @@
+"""The outcome of judging: what the report, the figures and the regression check read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from bench_lr.criteria import CriterionResult
+from bench_lr.schema import Claim, CriterionSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+VerdictWord = Literal["reproduced", "refuted", "inconclusive", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One criterion and its result."""
+
+    spec: CriterionSpec
+    result: CriterionResult
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the runs of a claim came from."""
+
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str = ""
+    dirty: bool = False
+    data_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """A claim, judged.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Tidy results of the claim's runs: arm, seed, step, epoch, examples, metric, split, value.
+        Empty for a claim that trains nothing.
+    calculations : mapping of name to array, shape (values,)
+        What the claim's calculations gave.
+    recorded : VerdictWord or None
+        The verdict under ``reproductions/`` for this profile, if any.
+    runs, missing, failed, diverged : int
+        Runs the claim wants, and how many of them are not stored, failed, or diverged.
+    train_seconds : float
+        Training time of its runs (a share of their cohorts' time), in seconds.
+    """
+
+    claim: Claim
+    verdict: VerdictWord
+    criteria: tuple[Judged, ...]
+    frame: pd.DataFrame
+    calculations: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    note: str = ""
+    recorded: VerdictWord | None = None
+    runs: int = 0
+    missing: int = 0
+    failed: int = 0
+    diverged: int = 0
+    train_seconds: float = 0.0
+    provenance: Provenance = Provenance()

@@ -1,0 +1,153 @@
+"""One run trained by an ordinary PyTorch loop: the oracle of the cohort engine.
+
+It shares with the engine only the initial network and the run's random streams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from bench_lr import models
+from bench_lr.cohort import streams
+from bench_lr.data import Dataset
+from bench_lr.schedules import Constant, MultiStep, Step
+from bench_lr.schema import Dropout, RunConfig
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class GivenDropout(nn.Module):
+    """Dropout with masks handed in from outside."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.keep = streams.keep_probability(p)
+        self.mask: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        assert self.mask is not None
+        return x * self.mask.view_as(x) / self.keep
+
+
+@dataclass
+class Trained:
+    """What the ordinary loop gives."""
+
+    state: dict[str, torch.Tensor]
+    losses: list[float]
+    evaluations: list[dict[str, float]]
+
+
+def scheduler(run: RunConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: list[int]):
+    """Return PyTorch's own scheduler and whether it counts epochs."""
+    match run.schedule:
+        case Constant():
+            return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), "step"
+        case Step(factor=factor, every=every, unit=unit):
+            return torch.optim.lr_scheduler.StepLR(optimizer, every, factor), unit
+        case MultiStep(factor=factor, milestones=milestones, unit=unit):
+            made = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones), factor)
+            return made, unit
+    raise AssertionError(run.schedule)
+
+
+def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None) -> Trained:
+    """Train one run with torch.optim and a DataLoader; evaluate after the given steps."""
+    dtype = DTYPES[run.dtype]
+    network = models.build(run.model, tuple(data.train_x.shape[1:]), run.seed).to(dtype)
+    masked: dict[int, GivenDropout] = {}
+    for position, layer in enumerate(run.model.layers):
+        if isinstance(layer, Dropout):
+            masked[position] = network[position] = GivenDropout(layer.p)
+    config = run.optimizer
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+    schedule, unit = scheduler(run, optimizer, [])
+    train_at, validation_at = streams.split(run.task, len(data.train_x), run.seed)
+    everything = TensorDataset(data.train_x.to(dtype) / 255, data.train_y)
+    losses: list[float] = []
+    evaluations: list[dict[str, float]] = []
+    sizes = [phase.batch_size for phase in run.batches for _ in range(phase.epochs)]
+    step = 0
+    for epoch, batch_size in enumerate(sizes):
+        order = train_at[streams.epoch_order(run.seed, epoch, len(train_at))]
+        loader = DataLoader(
+            Subset(everything, order.tolist()), batch_size=batch_size, drop_last=run.drop_last
+        )
+        for step_in_epoch, (x, y) in enumerate(loader):
+            network.train()
+            for position, dropout in masked.items():
+                units = int(np.prod(_inputs_of(network, position, x)))
+                mask = streams.keep_mask(
+                    run.seed,
+                    position,
+                    epoch,
+                    step_in_epoch,
+                    1,
+                    batch_size * units,
+                    dropout_p(run, position),
+                )
+                used = mask[0, : len(x) * units]
+                dropout.mask = torch.from_numpy(used.copy()).to(dtype)
+            optimizer.zero_grad()
+            output = network(x)
+            loss = _loss(run, output, y)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if unit == "step":
+                schedule.step()
+            if evaluate_after and step in evaluate_after:
+                evaluations.append(_evaluate(run, network, data, validation_at, dtype))
+        if unit == "epoch":
+            schedule.step()
+    return Trained(dict(network.state_dict()), losses, evaluations)
+
+
+def dropout_p(run: RunConfig, position: int) -> float:
+    """Drop probability of the layer at `position`."""
+    layer = run.model.layers[position]
+    assert isinstance(layer, Dropout)
+    return layer.p
+
+
+def _inputs_of(network: nn.Sequential, position: int, x: torch.Tensor) -> tuple[int, ...]:
+    shapes: list[tuple[int, ...]] = []
+    probe = nn.Sequential(*list(network)[:position])
+    was = network.training
+    probe.eval()
+    with torch.no_grad():
+        shapes.append(tuple(probe(x).shape[1:]))
+    probe.train(was)
+    return shapes[0]
+
+
+def _loss(run: RunConfig, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    if run.task.loss == "half_mse":
+        return 0.5 * nn.functional.mse_loss(output, y, reduction="sum") / len(y)
+    return nn.functional.cross_entropy(output, y)
+
+
+def _evaluate(run, network, data, validation_at, dtype) -> dict[str, float]:
+    network.eval()
+    with torch.no_grad():
+        x = data.train_x[validation_at].to(dtype) / 255
+        y = data.train_y[validation_at]
+        output = network(x)
+        return {
+            "loss": _loss(run, output, y).item(),
+            "accuracy": (output.argmax(1) == y).double().mean().item(),
+        }
