@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from bench_lr.calculations import Calculation
 from bench_lr.schedules import Constant, Schedule
 
 Count = Annotated[int, Field(ge=1)]
@@ -183,6 +184,7 @@ class RunConfig:
 # --- what people write ------------------------------------------------------------------------
 
 Named = str | dict[str, Any]
+ArmKey = Literal["lr", "batch_size", "momentum", "weight_decay", "train_size", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,9 @@ class CriterionSpec:
 
     `role`: a ``claim`` criterion must be reproduced; a ``control`` must be refuted, else the test
     could not fail; a ``reading`` is shown and never counted. `arms` are the arms (or calculations)
-    it looks at, all when empty.
+    it looks at (names or shell patterns), all when empty. `by_arm` fills a parameter with a mapping
+    from each arm to its value of a setting (``x: batch_size``); `order_by` fills the parameter
+    ``order`` with the arms sorted by a setting.
     """
 
     id: Text
@@ -255,6 +259,8 @@ class CriterionSpec:
     params: dict[str, Any] = field(default_factory=dict)
     measure: Measure | None = None
     arms: tuple[Text, ...] = ()
+    by_arm: dict[str, ArmKey] = field(default_factory=dict)
+    order_by: ArmKey | None = None
     role: Literal["claim", "control", "reading"] = "claim"
     why: str = ""
 
@@ -281,7 +287,7 @@ class ClaimFile:
     train: Setting = Setting()
     grid: dict[str, list[Any]] = field(default_factory=dict)
     arms: dict[str, Setting] = field(default_factory=dict)
-    calculations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calculations: dict[str, Calculation] = field(default_factory=dict)
     seeds: Count | None = None
     profiles: dict[str, ProfilePatch] = field(default_factory=dict)
     remarks: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
 from bench_lr.identity import canonical_json, config_dict
 from bench_lr.schema import RunConfig
+from bench_lr.shapes import walk
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MASK_BYTES = 1 << 22
@@ -122,7 +123,7 @@ class Cohort(nn.Module):
         initial = [models.build(config.model, example, seed).to(self.dtype) for seed in self.seeds]
         modules = [initial[g] for g in range(grid.seeds) for _ in range(grid.arms)]
         self.network: CohortNetwork = LiftedNetwork(modules, grid, config.task.loss)
-        self._widest = _widest(config, example)
+        self._widest = max(prod(shape) for shape in walk(config.model, example))
         self._keep = {
             position: keep_probability(layer.p)
             for position, layer in enumerate(config.model.layers)
@@ -269,16 +270,6 @@ class _SpanMasks:
         used = np.stack(rows, 1)[:, :, : span.batch_size * units]
         masks = torch.from_numpy(np.ascontiguousarray(used)).to(cohort.device)
         return masks.view(steps, len(cohort.seeds), 1, span.batch_size, *shape)
-
-
-def _widest(config: RunConfig, example: tuple[int, ...]) -> int:
-    """Most values that one example has anywhere in the network."""
-    layers = config.model.layers
-    widths = [int(np.prod(example))]
-    for depth in range(1, len(layers) + 1):
-        part = dataclasses.replace(config.model, layers=layers[:depth])
-        widths.append(int(np.prod(models.output_shape(part, example))))
-    return max(widths)
 
 
 def _flat(tensor: Tensor) -> Any:

@@ -1,0 +1,23 @@
+"""Figures of claims: pure drawing from a verdict and its tidy frame.
+
+A claim file asks for a figure by kind (``figure: {kind: curves, params: {...}}``). To add a kind,
+write a function that takes the verdict and keyword-only parameters and returns a matplotlib
+``Figure``, decorate it with `figure`, and import its module below.
+"""
+
+from bench_lr.figures import counts, curves, difference, phase_diagram, values
+from bench_lr.figures.registry import FIGURES, draw, figure, parameters
+from bench_lr.figures.style import save
+
+__all__ = [
+    "FIGURES",
+    "counts",
+    "curves",
+    "difference",
+    "draw",
+    "figure",
+    "parameters",
+    "phase_diagram",
+    "save",
+    "values",
+]

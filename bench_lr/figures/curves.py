@@ -1,0 +1,260 @@
+"""Learning curves: a metric over epochs, one line an arm, and where every seed ended up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench_lr.figures.canvas import canvas, nothing
+from bench_lr.figures.labels import (
+    EndLabel,
+    arm_label,
+    label_ends,
+    metric_label,
+    with_diverged,
+)
+from bench_lr.figures.registry import figure
+from bench_lr.figures.series import (
+    Band,
+    Trajectories,
+    band,
+    larger_is_better,
+    select,
+    trajectories,
+)
+from bench_lr.figures.style import CONTROL, EXPECTED, INK, MUTED, Colour, colours
+from bench_lr.figures.tail import draw_tail
+from bench_lr.schema import Arm
+from bench_lr.verdict import ClaimVerdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STEEP = 0.2
+"""Share of the epochs at the start that does not count when the y limits are chosen."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arm, ready to draw."""
+
+    name: str
+    data: Trajectories
+    band: Band
+    colour: Colour | str
+    control: bool = False
+    expected: bool = False
+
+    @property
+    def end(self) -> float:
+        """Last value of the mean; NaN when there is none."""
+        return float(self.band.mean[-1]) if self.band.mean.size else float("nan")
+
+
+@figure("curves")
+def curves(
+    verdict: ClaimVerdict,
+    *,
+    metric: str = "accuracy",
+    split: str = "validation",
+    arms: Sequence[str] | None = None,
+    panels: Mapping[str, Sequence[str]] | None = None,
+    highlight: str | None = None,
+    ylim: tuple[float, float] | None = None,
+    mark_epoch: float | None = None,
+    zoom_last: int | None = None,
+    controls: Sequence[str] | None = None,
+    tail_epochs: int | None = 5,
+) -> Figure:
+    """Draw the mean of a metric over epochs with its 95 % band, one line an arm.
+
+    Parameters
+    ----------
+    metric, split : str
+        Rows of the results to draw. Accuracy is shown in percent.
+    arms : list of str, optional
+        Names or globs of the arms to draw; all by default.
+    panels : mapping of title to list of str, optional
+        Side-by-side panels with the arms of each, on one y axis. No dots of the seeds then.
+    highlight : str, optional
+        Name or glob of the arm the source expects to do best. By default the arm a ``best_arm``
+        criterion expects.
+    ylim : pair of float, optional
+        Limits of the y axis in shown units. By default such that the lines can be told apart
+        once the steep start is over.
+    mark_epoch : float, optional
+        Draws a vertical line there.
+    zoom_last : int, optional
+        Shows the last so many epochs only.
+    controls : list of str, optional
+        Names or globs of arms to draw dashed and grey.
+    tail_epochs : int, optional
+        Second panel: for every seed the mean over the last so many epochs. Null leaves it out.
+    """
+    chosen = select(verdict.claim.arms, arms)
+    grouped = [(title, select(chosen, names)) for title, names in (panels or {}).items()]
+    shown = [arm for arm in chosen if not grouped or any(arm in group for _, group in grouped)]
+    lines = _lines(verdict, shown, metric, split, highlight, controls)
+    with_tail = not grouped and bool(tail_epochs) and any(line.data.seeds for line in lines)
+
+    notes = [_band_note(lines)]
+    if any(line.expected for line in lines):
+        notes.append("★ = what the source expects")
+    frame = canvas(
+        verdict,
+        notes,
+        widths=[1.0] * len(grouped) if grouped else [1.55, 1.0] if with_tail else [1.0],
+        width=5.4 * len(grouped) if len(grouped) > 2 else 10.5 if grouped or with_tail else 8.5,
+    )
+    limits = ylim or _limits(lines, larger_is_better(metric), zoom_last)
+    for axes, (title, members) in zip(frame.axes, grouped or [("", shown)], strict=False):
+        axes.set_title(title, loc="left", size=10.5, color=INK)
+        drawn = [line for line in lines if line.name in {arm.name for arm in members}]
+        _panel(axes, drawn, limits, mark_epoch, zoom_last)
+        axes.set_xlabel("epoch")
+    frame.axes[0].set_ylabel(metric_label(metric, split))
+    if with_tail:
+        draw_tail(frame.axes[1], lines, tail_epochs or 0)
+    return frame.figure
+
+
+def expected_arm(verdict: ClaimVerdict) -> str | None:
+    """Name of the arm that a ``best_arm`` criterion of the claim expects."""
+    for judged in verdict.criteria:
+        if judged.spec.kind == "best_arm" and judged.spec.role == "claim":
+            found = judged.spec.params.get("expected")
+            return found if isinstance(found, str) else None
+    return None
+
+
+def _lines(
+    verdict: ClaimVerdict,
+    arms: Sequence[Arm],
+    metric: str,
+    split: str,
+    highlight: str | None,
+    controls: Sequence[str] | None,
+) -> list[Line]:
+    aside = {arm.name for arm in select(arms, controls)} if controls else set()
+    wanted = highlight or expected_arm(verdict)
+    starred = {arm.name for arm in select(arms, [wanted])} if wanted else set()
+    palette = colours([arm for arm in arms if arm.name not in aside])
+    found = []
+    for arm in arms:
+        data = trajectories(verdict.frame, arm.name, metric, split)
+        found.append(
+            Line(
+                name=arm.name,
+                data=data,
+                band=band(data.values),
+                colour=EXPECTED
+                if arm.name in starred
+                else CONTROL
+                if arm.name in aside
+                else palette[arm.name],
+                control=arm.name in aside,
+                expected=arm.name in starred,
+            )
+        )
+    return found
+
+
+def _panel(
+    axes: Axes,
+    lines: Sequence[Line],
+    limits: tuple[float, float] | None,
+    mark_epoch: float | None,
+    zoom_last: int | None,
+) -> None:
+    present = [line for line in lines if line.data.epochs.size]
+    if not present or limits is None:
+        diverged = [with_diverged(arm_label(line.name), line.data) for line in present]
+        nothing(axes, "\n".join(diverged) or "incomplete: no runs to show yet")
+        return
+    for line in present:
+        x, look = line.data.epochs, dict[str, Any](color=line.colour)
+        axes.fill_between(x, line.band.low, line.band.high, alpha=0.18, lw=0, **look)
+        axes.plot(
+            x,
+            line.band.mean,
+            lw=2.8 if line.expected else 1.6,
+            ls=(0, (4, 2)) if line.control else "-",
+            marker="o" if x.size == 1 else "",
+            zorder=3 if line.expected else 2,
+            **look,
+        )
+    end = max(float(line.data.epochs[-1]) for line in present)
+    start = 0.0 if zoom_last is None else end - zoom_last
+    axes.set(xlim=(start, end), ylim=limits)
+    if mark_epoch is not None:
+        axes.axvline(mark_epoch, color=MUTED, lw=1, ls=":", zorder=1)
+        axes.annotate(
+            f" epoch {mark_epoch:g}",
+            (mark_epoch, 0.015),
+            xycoords=("data", "axes fraction"),
+            size=8,
+            color=MUTED,
+        )
+    label_ends(
+        axes,
+        end,
+        [
+            EndLabel(
+                with_diverged(("★ " if line.expected else "") + arm_label(line.name), line.data),
+                line.end,
+                line.colour,
+                bold=line.expected,
+            )
+            for line in lines
+        ],
+    )
+
+
+def _limits(
+    lines: Sequence[Line], larger: bool, zoom_last: int | None
+) -> tuple[float, float] | None:
+    """Limits that show the settled part of the better arms; the rest may leave the panel."""
+    present = [line for line in lines if line.data.epochs.size]
+    ends = np.array([line.end for line in present])
+    if not np.isfinite(ends).any():
+        return None
+    sign = 1.0 if larger else -1.0
+    best, middle = np.nanmax(ends * sign), np.nanmedian(ends * sign)
+    floor = middle - 4 * max(best - middle, 0.02 * abs(best))
+    lows, highs = [], []
+    for line in present:
+        if not line.end * sign >= floor:
+            continue
+        x = line.data.epochs
+        first = x[-1] - zoom_last if zoom_last is not None else STEEP * x[-1]
+        late = x >= first
+        for bound in (line.band.mean, line.band.low, line.band.high):
+            values = bound[late][np.isfinite(bound[late])]
+            if values.size:
+                lows.append(values.min())
+                highs.append(values.max())
+    low, high = float(min(lows)), float(max(highs))
+    if zoom_last is None:
+        near = ends[ends * sign >= floor]
+        reach = max(2.5 * float(np.ptp(near)), 0.2 * (high - low))
+        low, high = (
+            (max(low, near.min() - reach), high) if larger else (low, min(high, near.max() + reach))
+        )
+    pad = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    return low - pad, high + pad
+
+
+def _band_note(lines: Sequence[Line]) -> str:
+    seeds = sorted({len(line.data.seeds) for line in lines if line.data.seeds})
+    if not seeds:
+        return "no runs stored"
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    if seeds[-1] == 1:
+        return "One seed: no band"
+    note = f"Line and band: mean over {count} seeds and its 95 % t interval"
+    diverged = any(line.data.diverged for line in lines)
+    return note + (", of the runs that have not diverged" if diverged else "")

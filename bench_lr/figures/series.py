@@ -1,0 +1,124 @@
+"""From a tidy frame to the arrays that are drawn: trajectories, means and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from bench_lr.schema import Arm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """One metric of one arm.
+
+    Attributes
+    ----------
+    epochs : array, shape (times,)
+    values : array, shape (seeds, times)
+        NaN where a run has diverged. Accuracies are in percent.
+    seeds : tuple of int
+        Seed of each row.
+    """
+
+    epochs: Floats
+    values: Floats
+    seeds: tuple[int, ...]
+
+    @property
+    def diverged(self) -> int:
+        """Runs with a value that is not finite."""
+        return int((~np.isfinite(self.values)).any(axis=1).sum())
+
+    def last(self, epochs: int | None) -> Floats:
+        """Mean over the evaluations of the last `epochs` epochs (the last one if None).
+
+        Returns
+        -------
+        array, shape (seeds,)
+            NaN for a run that diverged within them.
+        """
+        if not self.epochs.size:
+            return np.empty(0)
+        window = self.epochs >= self.epochs[-1]
+        if epochs is not None:
+            window |= self.epochs > self.epochs[-1] - epochs + 1e-6
+        result: Floats = self.values[:, window].mean(axis=1)
+        return result
+
+
+def trajectories(frame: pd.DataFrame, arm: str, metric: str, split: str) -> Trajectories:
+    """Pick one metric of one arm; shape (0, 0) when there is nothing."""
+    if frame.empty:
+        return Trajectories(np.empty(0), np.empty((0, 0)), ())
+    rows = frame[(frame["arm"] == arm) & (frame["metric"] == metric) & (frame["split"] == split)]
+    if rows.empty:
+        return Trajectories(np.empty(0), np.empty((0, 0)), ())
+    table = (
+        rows.assign(epoch=rows["epoch"].astype(float).round(6))
+        .groupby(["seed", "epoch"])["value"]
+        .last()
+        .unstack("epoch")
+        .sort_index()
+    )
+    values = table.to_numpy(dtype=np.float64) * scale(metric)
+    values[~np.isfinite(values)] = np.nan
+    epochs = table.columns.to_numpy(dtype=np.float64)
+    return Trajectories(epochs, values, tuple(int(seed) for seed in table.index))
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean across seeds and its pointwise 95 % Student-t interval, each of shape (times,).
+
+    Diverged runs are left out; the interval is NaN where fewer than two runs are left.
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def band(values: Floats) -> Band:
+    """Return mean and interval of `values`, shape (seeds, times), across seeds."""
+    from scipy import stats
+
+    count = np.isfinite(values).sum(axis=0)
+    total = np.where(np.isfinite(values), values, 0.0).sum(axis=0)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    squares = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
+    freedom = np.maximum(count - 1, 1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(
+        squares / freedom / np.maximum(count, 1)
+    )
+    half = np.where(count > 1, half, np.nan)
+    return Band(mean, mean - half, mean + half)
+
+
+def select(arms: Sequence[Arm], patterns: Iterable[str] | None) -> list[Arm]:
+    """Arms whose name is, or matches, one of `patterns`, in the claim's order; all if None."""
+    if patterns is None:
+        return list(arms)
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    return [arm for arm in arms if any(arm.name == p or fnmatchcase(arm.name, p) for p in wanted)]
+
+
+def scale(metric: str) -> float:
+    """Factor from stored to shown values: accuracies are stored as fractions, shown in percent."""
+    return 100.0 if metric == "accuracy" else 1.0
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether larger values of `metric` are the better ones (losses are the rule)."""
+    return "accuracy" in metric

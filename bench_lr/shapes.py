@@ -1,0 +1,83 @@
+"""Shapes and cost of a network, from its configuration alone (no torch)."""
+
+from __future__ import annotations
+
+from math import prod
+
+from bench_lr import schema
+
+Shape = tuple[int, ...]
+"""Shape of one example: (features,) or (channels, height, width)."""
+
+EXAMPLES: dict[str, tuple[Shape, int]] = {"mnist": ((1, 28, 28), 10), "synthetic": ((1, 28, 28), 10)}
+"""Shape of an example and number of classes of every data set."""
+
+
+class ModelError(ValueError):
+    """A network whose layers do not fit together."""
+
+
+def walk(model: schema.ModelConfig, example: Shape) -> list[Shape]:
+    """Shapes between the layers, from `example` to the output (one more than layers).
+
+    Raises
+    ------
+    ModelError
+        If a layer cannot take what the layer before it gives.
+    """
+    shapes = [example]
+    for position, layer in enumerate(model.layers):
+        try:
+            shapes.append(_after(layer, shapes[-1]))
+        except ModelError as error:
+            raise ModelError(f"layer {position} ({layer.kind}): {error}") from None
+    return shapes
+
+
+def _after(layer: schema.Layer, shape: Shape) -> Shape:
+    match layer:
+        case schema.Linear():
+            if len(shape) != 1:
+                raise ModelError(f"needs features, got {shape}; put a flatten layer before it")
+            return (layer.out_features,)
+        case schema.Conv2d():
+            k, s, p = layer.kernel_size, layer.stride, layer.padding
+            high, wide = ((extent + 2 * p - k) // s + 1 for extent in _image(shape))
+            if min(high, wide) < 1:
+                raise ModelError(f"kernel {k} is larger than its input {shape}")
+            return (layer.out_channels, high, wide)
+        case schema.MaxPool2d():
+            high, wide = (extent // layer.kernel_size for extent in _image(shape))
+            if min(high, wide) < 1:
+                raise ModelError(f"kernel {layer.kernel_size} is larger than its input {shape}")
+            return (shape[0], high, wide)
+        case schema.Flatten():
+            return (prod(shape),)
+    return shape
+
+
+def _image(shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise ModelError(f"needs (channels, height, width), got {shape}")
+    return shape[1:]
+
+
+def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
+    """Floating-point operations of a training step per example (a multiply-add is 2).
+
+    Forward, weight gradient and input gradient of every layer with a weight matrix; the first such
+    layer needs no input gradient.
+    """
+    total, first = 0.0, True
+    shapes = walk(model, example)
+    for layer, before, after in zip(model.layers, shapes, shapes[1:], strict=False):
+        match layer:
+            case schema.Linear():
+                weights = before[0] * after[0]
+            case schema.Conv2d():
+                weights = before[0] * layer.kernel_size**2 * prod(after)
+            case _:
+                continue
+        total += 2.0 * weights * (2 if first else 3)
+        first = False
+    return total
