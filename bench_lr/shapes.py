@@ -9,7 +9,10 @@ from bench_lr import schema
 Shape = tuple[int, ...]
 """Shape of one example: (features,) or (channels, height, width)."""
 
-EXAMPLES: dict[str, tuple[Shape, int]] = {"mnist": ((1, 28, 28), 10), "synthetic": ((1, 28, 28), 10)}
+EXAMPLES: dict[str, tuple[Shape, int]] = {
+    "mnist": ((1, 28, 28), 10),
+    "synthetic": ((1, 28, 28), 10),
+}
 """Shape of an example and number of classes of every data set."""
 
 

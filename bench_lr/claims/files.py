@@ -1,0 +1,104 @@
+"""Where configuration lies, and which claims there are."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench_lr.claims.problems import ConfigError, Problem, unknown
+
+ENVIRONMENT = "BENCH_LR_CONF"
+
+
+def conf_roots() -> tuple[Path, ...]:
+    """Folders of configuration groups, the user's (``BENCH_LR_CONF``, a path list) first."""
+    package = Path(__file__).resolve().parent.parent
+    own = package.parent / "conf"
+    built_in = own if (own / "config.yaml").is_file() else package / "conf"
+    extra = [Path(p) for p in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if p]
+    return (*extra, built_in)
+
+
+def claim_files(roots: Sequence[Path]) -> dict[str, Path]:
+    """Every claim file by claim id, sorted; an earlier root hides a later one's file."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        for path in (root / "claim").glob("*/*.yaml"):
+            found.setdefault(f"{path.parent.name}/{path.stem}", path)
+    return dict(sorted(found.items()))
+
+
+def matching(globs: Iterable[str], ids: Iterable[str]) -> list[str]:
+    """Ids that match any of the shell patterns, all of them without a pattern.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern matches nothing.
+    """
+    patterns, known = list(globs), list(ids)
+    problems = [
+        unknown("command line", "claim", pattern, known)
+        for pattern in patterns
+        if not fnmatch.filter(known, pattern)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return [i for i in known if not patterns or any(fnmatch.fnmatch(i, p) for p in patterns)]
+
+
+def group_file(roots: Sequence[Path], group: str, name: str) -> Path | None:
+    """File of option `name` of a configuration group, or None."""
+    for root in roots:
+        if (path := root / group / f"{name}.yaml").is_file():
+            return path
+    return None
+
+
+def group_names(roots: Sequence[Path], group: str) -> list[str]:
+    """Options of a configuration group."""
+    return sorted({path.stem for root in roots for path in (root / group).glob("*.yaml")})
+
+
+def display(path: Path) -> str:
+    """Path as a reader would type it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_yaml(path: Path, problems: list[Problem]) -> Any | None:
+    """Content of a YAML file as plain types (OmegaConf's dialect, interpolations resolved)."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except yaml.YAMLError as error:
+        problems.append(Problem(display(path), "", " ".join(str(error).split()), "valid YAML"))
+    except (OmegaConfBaseException, OSError, UnicodeDecodeError, ValueError) as error:
+        problems.append(Problem(display(path), "", str(error).splitlines()[0], "readable YAML"))
+    return None
+
+
+def summaries(roots: Sequence[Path]) -> list[dict[str, Any]]:
+    """Id, source, cost, title and statement of every claim, read without validation (fast)."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    rows = []
+    for claim_id, path in claim_files(roots).items():
+        try:
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        except (yaml.YAMLError, OSError, UnicodeDecodeError):
+            content = None
+        text = content if isinstance(content, dict) else {}
+        row = {"id": claim_id, "source": claim_id.partition("/")[0], "file": display(path)}
+        for key in ("cost", "title", "statement", "place", "source_says"):
+            row[key] = " ".join(str(text.get(key, "")).split())
+        rows.append(row)
+    return rows
