@@ -14,58 +14,18 @@ from torch import Tensor, nn
 
 from bench_lr import models
 from bench_lr.cohort import losses
+from bench_lr.cohort.grouping import shape_key
 from bench_lr.cohort.network import CohortNetwork, LiftedNetwork, images
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.streams import epoch_order, keep_mask, keep_probability, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
-from bench_lr.identity import canonical_json, config_dict
 from bench_lr.schema import RunConfig
 from bench_lr.shapes import walk
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MASK_BYTES = 1 << 22
 _EVALUATION_VALUES = 1 << 20
-
-
-def shape_key(run: RunConfig) -> str:
-    """Text that two runs share if and only if they can train in one cohort.
-
-    Runs of a cohort may differ in LR, schedule, seed, momentum and weight decay, not in whether
-    they have momentum or weight decay at all.
-    """
-    config = config_dict(run)
-    del config["seed"], config["schedule"]
-    optimizer = config["optimizer"]
-    config["optimizer"] = {
-        "kind": optimizer["kind"],
-        "nesterov": optimizer["nesterov"],
-        "plain": optimizer["momentum"] == 0 and optimizer["weight_decay"] == 0,
-    }
-    return canonical_json(config)
-
-
-def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
-    """Group runs into cohorts: one shape each, and every seed with the same number of arms.
-
-    Within a cohort the runs are in order of seed, then LR, so that run (g, l) of a grid is at
-    index g * L + l.
-    """
-    shapes: dict[str, dict[int, list[RunConfig]]] = {}
-    for run in runs:
-        shapes.setdefault(shape_key(run), {}).setdefault(run.seed, []).append(run)
-    cohorts: list[list[RunConfig]] = []
-    for by_seed in shapes.values():
-        by_arms: dict[int, list[int]] = {}
-        for seed in sorted(by_seed):
-            by_arms.setdefault(len(by_seed[seed]), []).append(seed)
-        for seeds in by_arms.values():
-            cohorts.append([run for s in seeds for run in sorted(by_seed[s], key=_arm_order)])
-    return cohorts
-
-
-def _arm_order(run: RunConfig) -> tuple[float, str]:
-    return run.optimizer.lr, canonical_json(config_dict(run))
 
 
 @dataclass

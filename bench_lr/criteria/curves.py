@@ -99,7 +99,13 @@ def _overtakes_problems(params: Mapping[str, Any], _: Sequence[str] | None) -> I
         yield f"sustained must be 1 or more, not {params['sustained']}"
 
 
-@criterion("overtakes", arm_params=("leader", "chaser"), shape="curves", check=_overtakes_problems)
+@criterion(
+    "overtakes",
+    arm_params=("leader", "chaser"),
+    shape="curves",
+    margin_param="by",
+    check=_overtakes_problems,
+)
 def overtakes(
     arms: Arms,
     *,

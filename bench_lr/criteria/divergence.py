@@ -21,7 +21,12 @@ def _problems(params: Mapping[str, Any], _: Sequence[str] | None) -> Iterator[st
 
 
 @criterion(
-    "diverges", arm_params=("arms_named",), shape="times", may_all_diverge=True, check=_problems
+    "diverges",
+    arm_params=("arms_named",),
+    shape="times",
+    may_all_diverge=True,
+    margin_param="expected_share_above",
+    check=_problems,
 )
 def diverges(
     arms: Arms, *, arms_named: str | Sequence[str], expected_share_above: float = 0.5

@@ -96,9 +96,8 @@ def evaluate(kind: str, arms: Mapping[str, ArrayLike], **params: Any) -> Criteri
     agree = all(bool((values == values[:1]).all()) for values in used.values())
     needed = 1 if params.get("exact") and agree else known.min_seeds
     if known.shape != "values" and seeds < needed:
-        margin = {"margin": getattr(parameters(kind).get("margin"), "default", None), **params}
+        default = parameters(kind).get(known.margin_param)
+        margin = params.get(known.margin_param, default.default if default else None)
         note = f"{seeds} of the {needed} seeds needed"
-        return CriterionResult(
-            "incomplete", None, None, margin["margin"], seeds, None, None, None, note
-        )
+        return CriterionResult("incomplete", None, None, margin, seeds, None, None, None, note)
     return known.function(used, **params)

@@ -147,7 +147,7 @@ def non_inferior(
     smaller is better), exceeds ``-margin``; with several evaluations, at each of them.
     Test: two-sided 95 % Student-t interval. Reproduced when it lies above ``-margin``, refuted when
     below; `relative` as in `superior`, against ``-log1p(margin)``.
-    Error control and divergence: as in `superior`.
+    Error control: 2.5 % on each side; several evaluations and divergence as in `superior`.
     Source: Wellek (2010), Testing Statistical Hypotheses of Equivalence and Noninferiority,
     chapter 2.
 

@@ -29,6 +29,7 @@ class Kind:
     shape: Shape
     every_arm: bool
     may_all_diverge: bool
+    margin_param: str
     check: Check | None
 
 
@@ -43,6 +44,7 @@ def criterion(
     shape: Shape = "seeds",
     every_arm: bool = False,
     may_all_diverge: bool = False,
+    margin_param: str = "margin",
     check: Check | None = None,
 ) -> Callable[[Evaluation], Evaluation]:
     """Register a function ``(arms, *, parameters) -> CriterionResult`` as a kind of criterion.
@@ -65,6 +67,8 @@ def criterion(
         All arms are looked at, not only those that the parameters name.
     may_all_diverge : bool
         Arms without a single finite value can be judged.
+    margin_param : str
+        Parameter that a result reports as its margin, if the kind has it.
     check : callable, optional
         Given all parameters, defaults included, and the names of all arms (None if not known),
         yields what is wrong with them.
@@ -86,6 +90,7 @@ def criterion(
             shape,
             every_arm,
             may_all_diverge,
+            margin_param,
             check,
         )
         if strangers := set(arm_params) - set(_parameters(kind)):
@@ -115,7 +120,7 @@ def find(name: str) -> Kind:
 def _parameters(kind: Kind) -> dict[str, inspect.Parameter]:
     hints = get_type_hints(kind.function)
     return {
-        name: parameter.replace(annotation=hints[name])
+        name: parameter.replace(annotation=hints.get(name, Any))
         for name, parameter in inspect.signature(kind.function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }

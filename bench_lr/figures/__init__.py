@@ -6,7 +6,7 @@ write a function that takes the verdict and keyword-only parameters and returns 
 """
 
 from bench_lr.figures import counts, curves, difference, phase_diagram, values
-from bench_lr.figures.registry import FIGURES, draw, figure, parameters
+from bench_lr.figures.registry import FIGURES, draw, figure, parameters, placeholder
 from bench_lr.figures.style import save
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "figure",
     "parameters",
     "phase_diagram",
+    "placeholder",
     "save",
     "values",
 ]

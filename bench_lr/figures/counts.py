@@ -18,22 +18,27 @@ from bench_lr.verdict import ClaimVerdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNITS = {"steps": "parameter updates", "examples": "training examples", "epochs": "epochs"}
+UNITS = {
+    "steps": "parameter updates",
+    "steps_per_epoch": "parameter updates per epoch",
+    "examples": "training examples",
+    "epochs": "epochs",
+}
 
 
 @figure("counts")
 def counts(
     verdict: ClaimVerdict,
     *,
-    metric: Literal["steps", "examples", "epochs"] = "steps",
+    metric: Literal["steps", "steps_per_epoch", "examples", "epochs"] = "steps",
     arms: Sequence[str] | None = None,
 ) -> Figure:
     """Draw what every arm spends, from its settings; they are exact and the same for all seeds.
 
     Parameters
     ----------
-    metric : {"steps", "examples", "epochs"}
-        What to count; a step is one parameter update.
+    metric : {"steps", "steps_per_epoch", "examples", "epochs"}
+        What to count; a step is one parameter update. Per epoch: on average over the run.
     arms : list of str, optional
         Names or globs of the arms, or of the claim's calculations when it trains nothing.
     """
@@ -43,8 +48,13 @@ def counts(
     for arm in chosen:
         if arm.runs:
             spent = budget(arm.runs[0])
-            number = {"steps": spent.updates, "examples": spent.examples, "epochs": spent.epochs}
-            rows.append((arm_label(arm.name), float(number[metric]), palette[arm.name]))
+            number = {
+                "steps": spent.updates,
+                "steps_per_epoch": spent.updates / spent.epochs,
+                "examples": spent.examples,
+                "epochs": spent.epochs,
+            }[metric]
+            rows.append((arm_label(arm.name), float(number), palette[arm.name]))
     if not chosen:
         names = [name for name in verdict.calculations if arms is None or name in arms]
         rows = [

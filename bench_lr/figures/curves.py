@@ -79,7 +79,8 @@ def curves(
     arms : list of str, optional
         Names or globs of the arms to draw; all by default.
     panels : mapping of title to list of str, optional
-        Side-by-side panels with the arms of each, on one y axis. No dots of the seeds then.
+        Side-by-side panels with the arms of each; they have one y axis when that leaves both
+        readable. No dots of the seeds then.
     highlight : str, optional
         Name or glob of the arm the source expects to do best. By default the arm a ``best_arm``
         criterion expects.
@@ -98,7 +99,8 @@ def curves(
     chosen = select(verdict.claim.arms, arms)
     grouped = [(title, select(chosen, names)) for title, names in (panels or {}).items()]
     shown = [arm for arm in chosen if not grouped or any(arm in group for _, group in grouped)]
-    lines = _lines(verdict, shown, metric, split, highlight, controls)
+    groups = [members for _, members in grouped] or [shown]
+    lines = _lines(verdict, groups, metric, split, highlight, controls)
     with_tail = not grouped and bool(tail_epochs) and any(line.data.seeds for line in lines)
 
     notes = [_band_note(lines)]
@@ -110,16 +112,34 @@ def curves(
         widths=[1.0] * len(grouped) if grouped else [1.55, 1.0] if with_tail else [1.0],
         width=5.4 * len(grouped) if len(grouped) > 2 else 10.5 if grouped or with_tail else 8.5,
     )
-    limits = ylim or _limits(lines, larger_is_better(metric), zoom_last)
-    for axes, (title, members) in zip(frame.axes, grouped or [("", shown)], strict=False):
+    drawn = [
+        [line for line in lines if line.name in {arm.name for arm in members}]
+        for _, members in grouped
+    ] or [lines]
+    own = [_limits(group, larger_is_better(metric), zoom_last) for group in drawn]
+    limits = [ylim] * len(drawn) if ylim else shared(own)
+    titles = [title for title, _ in grouped] or [""]
+    for axes, title, group, pair in zip(frame.axes, titles, drawn, limits, strict=False):
         axes.set_title(title, loc="left", size=10.5, color=INK)
-        drawn = [line for line in lines if line.name in {arm.name for arm in members}]
-        _panel(axes, drawn, limits, mark_epoch, zoom_last)
+        _panel(axes, group, pair, mark_epoch, zoom_last)
         axes.set_xlabel("epoch")
-    frame.axes[0].set_ylabel(metric_label(metric, split))
+    frame.axes[0].set_ylabel(metric_label(verdict, metric, split))
     if with_tail:
         draw_tail(frame.axes[1], lines, tail_epochs or 0)
     return frame.figure
+
+
+def shared(
+    limits: Sequence[tuple[float, float] | None],
+) -> list[tuple[float, float] | None]:
+    """Give all panels the same limits unless that would squeeze one of them to under half."""
+    known = [pair for pair in limits if pair is not None]
+    if not known:
+        return list(limits)
+    low, high = min(pair[0] for pair in known), max(pair[1] for pair in known)
+    if high - low > 2 * min(pair[1] - pair[0] for pair in known):
+        return list(limits)
+    return [None if pair is None else (low, high) for pair in limits]
 
 
 def expected_arm(verdict: ClaimVerdict) -> str | None:
@@ -133,16 +153,19 @@ def expected_arm(verdict: ClaimVerdict) -> str | None:
 
 def _lines(
     verdict: ClaimVerdict,
-    arms: Sequence[Arm],
+    groups: Sequence[Sequence[Arm]],
     metric: str,
     split: str,
     highlight: str | None,
     controls: Sequence[str] | None,
 ) -> list[Line]:
+    arms = list({arm.name: arm for group in groups for arm in group}.values())
     aside = {arm.name for arm in select(arms, controls)} if controls else set()
     wanted = highlight or expected_arm(verdict)
     starred = {arm.name for arm in select(arms, [wanted])} if wanted else set()
-    palette = colours([arm for arm in arms if arm.name not in aside])
+    palette: dict[str, Colour] = {}
+    for group in groups:
+        palette = {**colours([arm for arm in group if arm.name not in aside]), **palette}
     found = []
     for arm in arms:
         data = trajectories(verdict.frame, arm.name, metric, split)
@@ -225,10 +248,9 @@ def _limits(
     sign = 1.0 if larger else -1.0
     best, middle = np.nanmax(ends * sign), np.nanmedian(ends * sign)
     floor = middle - 4 * max(best - middle, 0.02 * abs(best))
+    kept = [line for line in present if line.end * sign >= floor]
     lows, highs = [], []
-    for line in present:
-        if not line.end * sign >= floor:
-            continue
+    for line in kept:
         x = line.data.epochs
         first = x[-1] - zoom_last if zoom_last is not None else STEEP * x[-1]
         late = x >= first
@@ -239,13 +261,19 @@ def _limits(
                 highs.append(values.max())
     low, high = float(min(lows)), float(max(highs))
     if zoom_last is None:
-        near = ends[ends * sign >= floor]
-        reach = max(2.5 * float(np.ptp(near)), 0.2 * (high - low))
-        low, high = (
-            (max(low, near.min() - reach), high) if larger else (low, min(high, near.max() + reach))
-        )
+        low, high = _closer(kept, low, high, larger)
     pad = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
     return low - pad, high + pad
+
+
+def _closer(lines: Sequence[Line], low: float, high: float, larger: bool) -> tuple[float, float]:
+    """Cut more of the rise when the ends are close together, but never the later half."""
+    ends = np.array([line.end for line in lines])
+    reach = max(2.5 * float(np.ptp(ends)), 0.2 * (high - low))
+    late = [line.band.mean[line.data.epochs >= 0.5 * line.data.epochs[-1]] for line in lines]
+    if larger:
+        return max(low, min(float(ends.min()) - reach, *(np.nanmin(x) for x in late))), high
+    return low, min(high, max(float(ends.max()) + reach, *(np.nanmax(x) for x in late)))
 
 
 def _band_note(lines: Sequence[Line]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from bench_lr.figures.canvas import canvas, nothing
-from bench_lr.figures.labels import METRICS, arm_label
+from bench_lr.figures.labels import arm_label, metric_words
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats, Trajectories, band, larger_is_better, trajectories
 from bench_lr.figures.style import EXPECTED, INK, MUTED
@@ -52,15 +52,19 @@ def difference(
     ylim : pair of float, optional
         Limits of the y axis in shown units.
     """
-    x, gap = paired(
+    x, first, second = paired(
         trajectories(verdict.frame, treatment, metric, split),
         trajectories(verdict.frame, control, metric, split),
     )
+    sign = 1 if larger_is_better(metric) else -1
+    ahead = (sign * first > sign * second) | (np.isnan(second) & ~np.isnan(first))
+    crossings = [first_sustained(row, x, sustained or 1) for row in ahead]
+    gap = first - second
     if epochs is not None:
         inside = (x >= epochs[0]) & (x <= epochs[1])
         x, gap = x[inside], gap[:, inside]
-    sign = 1 if larger_is_better(metric) else -1
-    unit = "percentage points" if metric == "accuracy" else METRICS.get(metric, metric)
+    name, unit = metric_words(verdict, metric)
+    unit = "percentage points" if unit == "%" else unit
     notes = [f"Thin lines: {len(gap)} seeds; band: 95 % t interval of the mean difference"]
     diverged = int((~np.isfinite(gap)).any(axis=1).sum())
     if diverged:
@@ -70,7 +74,7 @@ def difference(
     frame = canvas(verdict, notes, width=9.5)
     axes = frame.axes[0]
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"{split} {metric.replace('_', ' ')} difference,\n{unit}")
+    axes.set_ylabel(f"{split} {name} difference" + (f",\n{unit}" if unit else ""))
     if not np.isfinite(gap).any():
         nothing(axes, f"incomplete: no pairs of {arm_label(treatment)} and {arm_label(control)}")
         return frame.figure
@@ -95,39 +99,41 @@ def difference(
             color=EXPECTED,
         )
     if sustained:
-        _crossings(axes, [first_sustained(sign * row, x, sustained) for row in gap])
+        _crossings(axes, np.array(crossings))
     return frame.figure
 
 
-def paired(treatment: Trajectories, control: Trajectories) -> tuple[Floats, Floats]:
-    """Difference of two arms at the seeds and epochs they share.
+def paired(treatment: Trajectories, control: Trajectories) -> tuple[Floats, Floats, Floats]:
+    """Pick the seeds and epochs that two arms share.
 
     Returns
     -------
-    (array of shape (times,), array of shape (seeds, times))
-        Epochs and treatment − control.
+    (array of shape (times,), and two of shape (seeds, times))
+        Epochs, treatment and control.
     """
     seeds = [seed for seed in treatment.seeds if seed in control.seeds]
     epochs, left, right = np.intersect1d(treatment.epochs, control.epochs, return_indices=True)
     if not seeds or not epochs.size:
-        return np.empty(0), np.empty((0, 0))
+        return np.empty(0), np.empty((0, 0)), np.empty((0, 0))
     rows = [treatment.seeds.index(seed) for seed in seeds]
     others = [control.seeds.index(seed) for seed in seeds]
-    gap: Floats = treatment.values[rows][:, left] - control.values[others][:, right]
-    return epochs, gap
+    return epochs, treatment.values[rows][:, left], control.values[others][:, right]
 
 
-def first_sustained(lead: Floats, epochs: Floats, length: int) -> float:
-    """Epoch of the first of `length` consecutive positive values of `lead`; NaN if there is none.
+def first_sustained(ahead: npt.NDArray[np.bool_], epochs: Floats, length: int) -> float:
+    """Return the epoch of the first of `length` consecutive True; infinity if there is none.
 
     Parameters
     ----------
-    lead, epochs : array, shape (times,)
+    ahead, epochs : array, shape (times,)
+        Whether one arm is ahead, and when.
+    length : int
+        Evaluations in a row.
     """
-    if lead.size < length:
-        return float("nan")
-    ahead = np.lib.stride_tricks.sliding_window_view(lead > 0, length).all(axis=1)
-    return float(epochs[int(np.argmax(ahead))]) if ahead.any() else float("nan")
+    if ahead.size < length:
+        return float("inf")
+    stretches = np.lib.stride_tricks.sliding_window_view(ahead, length).all(axis=1)
+    return float(epochs[int(np.argmax(stretches))]) if stretches.any() else float("inf")
 
 
 def _limits(gap: Floats, mean: Floats) -> tuple[float, float]:
@@ -159,10 +165,11 @@ def _sides(axes: Axes, treatment: str, control: str, sign: int) -> None:
         )
 
 
-def _crossings(axes: Axes, found: Sequence[float]) -> None:
-    times = np.array(found)
+def _crossings(axes: Axes, times: Floats) -> None:
     crossed = times[np.isfinite(times)]
     low, high = axes.get_ylim()
+    low -= 0.14 * (high - low)
+    axes.set_ylim(low, high)
     levels: dict[float, int] = {}
     for time in crossed:
         level = levels.get(float(time), 0)
@@ -177,15 +184,17 @@ def _crossings(axes: Axes, found: Sequence[float]) -> None:
             zorder=5,
         )
     never = int(times.size - crossed.size)
-    words = f"first sustained lead: median epoch {np.median(crossed):g}" if crossed.size else ""
+    median = float(np.median(times))
+    words = f"first sustained lead: median {f'epoch {median:g}' if median < np.inf else 'never'}"
     if never:
-        words += f"{'; ' if words else ''}{never} of {times.size} seeds never"
+        words += f"; {never} of {times.size} seeds never"
     left, right = axes.get_xlim()
     late = bool(crossed.size) and np.median(crossed) > (left + right) / 2
     axes.annotate(
         words,
         (0.015 if late else 0.985, 0.03),
         xycoords="axes fraction",
+        va="bottom",
         ha="left" if late else "right",
         size=8.5,
         color=INK,

@@ -11,25 +11,34 @@ import numpy as np
 
 from bench_lr.figures.series import Trajectories
 from bench_lr.figures.style import FAINT, Colour, readable
+from bench_lr.verdict import ClaimVerdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 METRICS = {
-    "accuracy": "accuracy, %",
-    "cross_entropy": "cross-entropy, nats",
-    "half_mse": "½ MSE",
-    "loss": "loss",
+    "accuracy": ("accuracy", "%"),
+    "cross_entropy": ("cross-entropy", "nats"),
+    "half_mse": ("½ MSE", ""),
 }
 
 
-def metric_label(metric: str, split: str) -> str:
-    """Axis label of a metric, unit included."""
-    return f"{split} {METRICS.get(metric, metric.replace('_', ' '))}"
+def metric_words(verdict: ClaimVerdict, metric: str) -> tuple[str, str]:
+    """Return name and unit of a metric; the loss is called by the name of the claim's loss."""
+    if metric == "loss":
+        kinds = {arm.runs[0].task.loss for arm in verdict.claim.arms if arm.runs}
+        metric = next(iter(kinds)) if len(kinds) == 1 else metric
+    return METRICS.get(metric, (metric.replace("_", " "), ""))
+
+
+def metric_label(verdict: ClaimVerdict, metric: str, split: str) -> str:
+    """Return the axis label of a metric, unit included."""
+    name, unit = metric_words(verdict, metric)
+    return f"{split} {name}" + (f", {unit}" if unit else "")
 
 
 def arm_label(name: str) -> str:
-    """Name of an arm as a reader would write it: ``lr=0.5,batch_size=16`` is "LR 0.5, B 16"."""
+    """Write the name of an arm for readers: ``lr=0.5,batch_size=16`` is "LR 0.5, B 16"."""
     name = re.sub(r"\blr=", "LR ", name)
     name = re.sub(r"\bbatch_size=", "B ", name)
     return re.sub(r",(?=\S)", ", ", name).replace("_", " ")

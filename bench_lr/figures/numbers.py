@@ -35,12 +35,12 @@ def shown(judged: Judged) -> Shown:
     factor, unit = _unit(judged)
     signed = kind in DIFFERENCES
     low_high = ""
-    if result.ci is not None:
+    if result.ci is not None and result.ci[0] != result.ci[1]:
         bounds = [number(bound * factor, signed=signed) for bound in result.ci]
         low_high = f"[{bounds[0]}, {bounds[1]}]"
-    margin = "" if result.margin is None else number(result.margin * factor) + unit
+    margin = "" if result.margin is None else f"{result.margin * factor:.3g}{unit}"
     if kind == "overtakes" and result.margin is not None:
-        margin = f"epoch {number(result.margin)}"
+        margin = f"epoch {result.margin:g}"
     rate, span = result.single_run_rate, result.single_run_ci
     return Shown(
         estimate=""

@@ -91,14 +91,14 @@ def phase_diagram(
         verdict,
         notes,
         widths=[1.0] * len(metrics),
-        width=max(9.0, len(metrics) * (2.2 + 0.6 * wide)),
+        width=max(9.0, len(metrics) * (2.8 + 0.6 * wide)),
         body=max(3.6, 1.2 + 0.42 * tall),
     )
     for axes, name, cells in zip(frame.axes, metrics, grids, strict=True):
         if not np.isfinite(cells.means).any():
             nothing(axes, "incomplete: no runs to show yet")
             continue
-        _map(axes, cells, name, split)
+        _map(axes, cells, name, metric_label(verdict, name, split))
         _ridge(axes, cells, larger_is_better(name))
     return frame.figure
 
@@ -139,7 +139,7 @@ def slope(cells: Grid, larger: bool) -> tuple[float, float]:
     return float(power), float(offset)
 
 
-def _map(axes: Axes, cells: Grid, metric: str, split: str) -> None:
+def _map(axes: Axes, cells: Grid, metric: str, label: str) -> None:
     import seaborn as sns
     from matplotlib.colors import LogNorm
 
@@ -162,7 +162,7 @@ def _map(axes: Axes, cells: Grid, metric: str, split: str) -> None:
         annot_kws={"size": 6.5 if dark else 8, "va": "bottom"},
         linewidths=0.5,
         linecolor="white",
-        cbar_kws={"label": _bar(metric, split), "pad": 0.02, "aspect": 30},
+        cbar_kws={"label": label.replace("accuracy", "error"), "pad": 0.02, "aspect": 30},
         xticklabels=[f"{size}" for size in cells.batch_sizes],
         yticklabels=[f"{lr:.3g}" for lr in cells.lrs],
     )
@@ -178,7 +178,7 @@ def _map(axes: Axes, cells: Grid, metric: str, split: str) -> None:
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set(xlabel="batch size", ylabel="learning rate")
-    axes.set_title(metric_label(metric, split), loc="left", size=10.5, color=INK)
+    axes.set_title(label, loc="left", size=10.5, color=INK)
     axes.tick_params(rotation=0, length=0)
     _bar_ticks(axes, low, high)
 
@@ -223,9 +223,7 @@ def _ridge(axes: Axes, cells: Grid, larger: bool) -> None:
     heights = offset + power * np.log(np.asarray(cells.batch_sizes, dtype=float))
     rows = _position(heights, np.log(np.asarray(cells.lrs)))
     axes.plot(columns + 0.5, rows + 0.5, color=EXPECTED, lw=1.8, ls=(0, (4, 2)), zorder=2.5)
-    axes.set_title(
-        f"fit: best LR ∝ B^{power:.2f}".replace("-", "−"), loc="right", size=9.5, color=EXPECTED
-    )
+    axes.set_xlabel(f"batch size (dashed: best LR ∝ B^{power:.2f})".replace("-", "−"))
     axes.set(xlim=(0, len(cells.batch_sizes)), ylim=(0, len(cells.lrs)))
 
 
@@ -241,7 +239,3 @@ def _cell(value: float, percent: bool) -> str:
     if not np.isfinite(value):
         return ""
     return f"{value:.2f}" if percent else f"{value:.3g}" if value < 10 else f"{value:.0f}"
-
-
-def _bar(metric: str, split: str) -> str:
-    return f"{split} error, %" if metric == "accuracy" else metric_label(metric, split)

@@ -60,6 +60,17 @@ def parameters(kind: str) -> dict[str, inspect.Parameter]:
     }
 
 
+def placeholder(verdict: ClaimVerdict, words: str) -> Figure:
+    """Return a figure with the claim's frame that says `words` in place of data."""
+    from bench_lr.figures.canvas import canvas, nothing
+    from bench_lr.figures.style import theme
+
+    with theme():
+        frame = canvas(verdict)
+        nothing(frame.axes[0], words)
+    return frame.figure
+
+
 def draw(verdict: ClaimVerdict) -> Figure:
     """Draw the figure that a claim asks for.
 

@@ -99,6 +99,7 @@ def save(fig: Figure, path: Path) -> tuple[Path, Path]:
 
     png, svg = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg"))
     with theme():
+        _settle(fig)
         drawn, written = io.BytesIO(), io.BytesIO()
         fig.savefig(drawn, format="png", dpi=DPI)
         # A palette of 256 colours makes the file three times smaller; nobody sees the difference.
@@ -112,6 +113,16 @@ def save(fig: Figure, path: Path) -> tuple[Path, Path]:
     return png, svg
 
 
+def _settle(fig: Figure) -> None:
+    """Lay out once, and round the places: the solver's last bits differ from call to call."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    for axes in fig.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        place = (round(left, 5), round(bottom, 5), round(width, 5), round(height, 5))
+        axes.set_position(place, which="both")
+
+
 def _replace(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(content)
@@ -122,9 +133,11 @@ def colours(arms: Sequence[Arm]) -> dict[str, Colour]:
     """Give each arm its colour: sequential when the arms are steps of one number."""
     import seaborn as sns
 
+    if not arms:
+        return {}
     scale = numeric_scale(arms)
     if scale is None or len(arms) < 3:
-        palette = sns.color_palette("colorblind", max(len(arms), 1))
+        palette = sns.color_palette("colorblind", len(arms))
         chosen = list(palette)
     else:
         # The light end of viridis cannot be read as text on white.

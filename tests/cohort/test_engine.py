@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from bench_lr.cohort import streams
-from bench_lr.cohort.engine import Cohort, arrange
+from bench_lr.cohort.engine import Cohort
+from bench_lr.cohort.grouping import arrange
 from bench_lr.data import Dataset
 from bench_lr.schedules import MultiStep, Step
 from bench_lr.schema import (

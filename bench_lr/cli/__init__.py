@@ -1,0 +1,55 @@
+"""The command line: one module a verb."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from bench_lr import __version__
+from bench_lr.cli import bench, check, list_, record, report, run, show
+
+VERBS = (list_, show, run, report, check, record, bench)
+DONE, EXPECTATION_FAILED, BAD_INPUT, RUNS_MISSING = 0, 1, 2, 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    top = argparse.ArgumentParser(
+        prog="bench-lr",
+        description="Which rules about learning rate and batch size hold, and how sure is that?",
+        epilog="exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 runs failed or missing",
+    )
+    top.add_argument("--version", action="version", version=f"bench-lr {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.add(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    overrides: list[str] = []
+    if "--" in arguments:
+        cut = arguments.index("--")
+        arguments, overrides = arguments[:cut], arguments[cut + 1 :]
+    options = parser().parse_args(arguments)
+    options.overrides = overrides
+    from bench_lr.claims.problems import ConfigError
+    from bench_lr.data.files import DataError
+    from bench_lr.recorded import RecordError
+    from bench_lr.store import StoreError
+
+    try:
+        code: int = options.run(options)
+    except (ConfigError, DataError, RecordError, StoreError) as error:
+        print(f"bench-lr: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\nbench-lr: stopped; finished runs are stored, run again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    return code

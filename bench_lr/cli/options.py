@@ -1,0 +1,38 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+Verbs = Any
+"""The subparsers of argparse (a private class there)."""
+
+
+def claims(parser: argparse.ArgumentParser) -> None:
+    """Add claim globs."""
+    parser.add_argument(
+        "claims",
+        nargs="*",
+        metavar="CLAIM_GLOB",
+        help="claim ids or shell patterns such as 'ai_edu/*'; none: all claims",
+    )
+
+
+def where(parser: argparse.ArgumentParser) -> None:
+    """Add profile, store and output folder."""
+    parser.add_argument("--profile", default="quick", help="smoke, quick, standard or full")
+    parser.add_argument("--store", type=Path, default=Path("store"), help="folder of results")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of reports")
+
+
+def launching(parser: argparse.ArgumentParser) -> None:
+    """Add what decides where runs train."""
+    parser.add_argument(
+        "--launcher",
+        default="joblib",
+        help="joblib (one process a core), local (one process), or any Hydra launcher",
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")

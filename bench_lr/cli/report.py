@@ -1,0 +1,25 @@
+"""``bench-lr report``: judge what is stored and write the report; trains nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench_lr.cli.options import Verbs, claims, where
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("report", help="write the report again from stored results")
+    claims(parser)
+    where(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report."""
+    from bench_lr.cli.session import Session
+
+    session = Session.of(options)
+    verdicts = session.judge_all()
+    session.report(verdicts)
+    return session.exit_code(verdicts)

@@ -1,0 +1,50 @@
+"""``bench-lr run``: train what is missing, judge, and write the report."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench_lr.cli.options import Verbs, claims, launching, where
+
+EXAMPLES = """examples:
+  bench-lr run                                     all claims, profile quick
+  bench-lr run 'ai_edu/*' --dry-run                the plan and its cost
+  bench-lr run raschka/batch_increase_equals_decay --profile standard
+  bench-lr run --expect source                     exit 1 unless every claim is reproduced
+  bench-lr run 'ai_edu/best*' -- epochs=3          other settings, in every arm
+  bench-lr run -- hydra.launcher.n_jobs=1          settings of the launcher
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "run",
+        help="train what is missing, judge, write the report",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="bench-lr run [CLAIM_GLOB ...] [options] [-- HYDRA_OVERRIDES]",
+    )
+    claims(parser)
+    where(parser)
+    launching(parser)
+    parser.add_argument(
+        "--expect",
+        default="none",
+        choices=("none", "recorded", "source"),
+        help="exit 1 unless the verdicts are those recorded, or those of the source",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the claims that match."""
+    from bench_lr.cli.session import Session
+
+    session = Session.of(options)
+    plan = session.plan()
+    if options.dry_run:
+        return 0
+    verdicts = session.train(plan)
+    session.report(verdicts)
+    return session.exit_code(verdicts)

@@ -1,0 +1,316 @@
+"""What the verbs that judge have in common: claims, plan, live progress, report, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from bench_lr import drive, recorded
+from bench_lr.claims import ConfigError, Problem, load_claims
+from bench_lr.claims.check import check_claim
+from bench_lr.identity import run_id
+from bench_lr.judge import judge
+from bench_lr.overrides import Overrides
+from bench_lr.plan import CPU_RUNS_PER_COHORT, GPU_RUNS_PER_COHORT, Plan, make_plan
+from bench_lr.schema import Claim
+from bench_lr.store import Store
+from bench_lr.verdict import ClaimVerdict
+
+if TYPE_CHECKING:
+    from bench_lr.report import Expect
+
+PLAIN_SECONDS = 15.0
+"""Between progress lines where there is no terminal."""
+STYLES = {
+    "reproduced": "green",
+    "refuted": "red",
+    "inconclusive": "yellow",
+    "incomplete": "dim",
+}
+
+
+@dataclass
+class Session:
+    """One call of a verb that judges."""
+
+    claims: list[Claim]
+    store: Store
+    out: Path
+    profile: str
+    launcher: str = "joblib"
+    device: str = "auto"
+    expect: Expect = "none"
+    overrides: Overrides = field(default_factory=Overrides)
+    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Session:
+        """Load what the options ask for.
+
+        Raises
+        ------
+        ConfigError
+            With every mistake.
+        """
+        overrides = Overrides.parse(options.overrides)
+        launcher = getattr(options, "launcher", "joblib")
+        if launcher == "slurm":
+            raise ConfigError(
+                [Problem("command line", "launcher", "'slurm'", "joblib or local in this version")]
+            )
+        claims = load_claims(
+            options.claims,
+            options.profile,
+            override=overrides.setting,
+            seeds=overrides.seeds,
+            check=check_claim,
+        )
+        if overrides.changes_training:
+            note = f"with {' '.join(overrides.settings)} on the command line"
+            claims = [
+                dataclasses.replace(c, shortened="; ".join(filter(None, [c.shortened, note])))
+                for c in claims
+            ]
+        return cls(
+            claims=claims,
+            store=Store(options.store),
+            out=options.out,
+            profile=options.profile,
+            launcher=launcher,
+            device=getattr(options, "device", "auto"),
+            expect=getattr(options, "expect", "none"),
+            overrides=overrides,
+        )
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line."""
+        self.console.print(Text(text, style=style))
+
+    # --- plan ---------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Plan what is missing and print it with its cost."""
+        trainable = [claim for claim in self.claims if not claim.out_of_profile]
+        limit = GPU_RUNS_PER_COHORT if self._on_gpu() else CPU_RUNS_PER_COHORT
+        plan = make_plan(trainable, self.store, limit)
+        shared = plan.wanted - plan.distinct
+        self.say(
+            f"{len(self.claims)} claims, profile {self.profile}: {plan.wanted} runs wanted, "
+            f"{shared} of them shared between claims; {plan.stored} of {plan.distinct} stored"
+        )
+        if plan.jobs:
+            at_once = self._jobs_at_once()
+            self.say(
+                f"to train: {plan.runs} runs, {plan.run_epochs} run-epochs, in {len(plan.jobs)} "
+                f"jobs ({self.launcher}, {at_once} at a time); about "
+                f"{duration(plan.seconds / min(_cores(), len(plan.jobs)))}"
+            )
+        else:
+            self.say("nothing to train")
+        return plan
+
+    def _on_gpu(self) -> bool:
+        if self.device == "cpu":
+            return False
+        import torch
+
+        return torch.cuda.is_available()
+
+    def _jobs_at_once(self) -> int:
+        if self.launcher != "joblib":
+            return 1
+        return self.overrides.jobs_at_once or _cores()
+
+    # --- train --------------------------------------------------------------------------------
+
+    def train(self, plan: Plan) -> list[ClaimVerdict]:
+        """Train the plan with progress on the screen; judge each claim when its runs are there."""
+        fallen: dict[str, ClaimVerdict] = {}
+        waiting = {
+            c.id: {run_id(run) for arm in c.arms for run in arm.runs}
+            for c in self.claims
+            if not c.out_of_profile
+        }
+        stored = set(waiting_ids(waiting)) - {run_id(run) for job in plan.jobs for run in job.runs}
+        self._judge_ready(waiting, stored, fallen)
+        if plan.jobs:
+            folder = self.out / "jobs" / time.strftime("%Y-%m-%d_%H-%M-%S")
+            folder.mkdir(parents=True, exist_ok=True)
+            planned = {run_id(run) for job in plan.jobs for run in job.runs}
+            before = self.store.known() & planned
+            with self._progress() as show:
+
+                def watch(status: drive.Status) -> None:
+                    show(status)
+                    # A failed run's old commit says nothing of this time.
+                    fresh = {i for i in status.stored & planned if i not in before}
+                    self._judge_ready(waiting, stored | fresh, fallen)
+
+                log = drive.train(
+                    plan,
+                    self.store,
+                    folder,
+                    launcher=self.launcher,
+                    overrides=[*self.overrides.launcher, f"device={self.device}"],
+                    watch=watch,
+                )
+            self._tell_failures(plan, log)
+        return [fallen.get(claim.id) or self._judge(claim) for claim in self.claims]
+
+    def _judge(self, claim: Claim) -> ClaimVerdict:
+        known = None if self.overrides.changes_training else recorded.verdict_of(claim)
+        return judge(claim, self.store, known)
+
+    def judge_all(self) -> list[ClaimVerdict]:
+        """Judge every claim on what is stored."""
+        verdicts = [self._judge(claim) for claim in self.claims]
+        for verdict in verdicts:
+            self._tell(verdict)
+        return verdicts
+
+    def _judge_ready(
+        self, waiting: dict[str, set[str]], stored: set[str], fallen: dict[str, ClaimVerdict]
+    ) -> None:
+        for claim in self.claims:
+            if claim.id in waiting and waiting[claim.id] <= stored:
+                del waiting[claim.id]
+                fallen[claim.id] = self._judge(claim)
+                self._tell(fallen[claim.id])
+
+    def _tell(self, verdict: ClaimVerdict) -> None:
+        line = Text(f"{verdict.verdict:<12}", style=STYLES[verdict.verdict])
+        line.append(f" {verdict.claim.id}", style="bold")
+        if verdict.note:
+            line.append(f"  {verdict.note}", style="dim")
+        self.console.print(line)
+
+    def _tell_failures(self, plan: Plan, log: Path) -> None:
+        ids = [run_id(run) for job in plan.jobs for run in job.runs]
+        lacking = self.store.lacking(ids)
+        if not lacking:
+            return
+        failures = list(self.store.failures(lacking))
+        self.say(f"{len(lacking)} runs are missing, {len(failures)} of them failed", "red")
+        for error in dict.fromkeys(commit.error for commit in failures):
+            self.say(error.strip().splitlines()[-1])
+        if not failures:
+            self.say("\n".join(log.read_text(errors="replace").splitlines()[-8:]), "dim")
+        self.say(f"the jobs' output is in {log}; run again to train what is missing")
+
+    @contextmanager
+    def _progress(self) -> Iterator[_Show]:
+        if not self.console.is_terminal:
+            yield _PlainProgress(self)
+            return
+        bar = Progress(
+            BarColumn(), TextColumn("{task.description}"), console=self.console, transient=True
+        )
+        with bar:
+            task = bar.add_task("starting", total=1.0)
+            yield lambda status: bar.update(
+                task, completed=status.share, description=progress_text(status)
+            )
+
+    # --- report -------------------------------------------------------------------------------
+
+    def failures(self, verdicts: Sequence[ClaimVerdict]) -> dict[tuple[str, str], str]:
+        """Numbers that left what is recorded, for the report, when the record is expected."""
+        if self.expect != "recorded":
+            return {}
+        found: dict[tuple[str, str], str] = {}
+        for change in recorded.changes([v for v in verdicts if v.verdict != "incomplete"]):
+            found[change.claim, change.criterion] = str(change)
+        return found
+
+    def report(self, verdicts: Sequence[ClaimVerdict]) -> None:
+        """Write the report and say where it is."""
+        from bench_lr.report import write_report
+
+        write_report(
+            verdicts,
+            self.out,
+            profile=self.profile,
+            expect=self.expect,
+            failures=self.failures(verdicts),
+        )
+        words = [v.verdict for v in verdicts]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in STYLES if word in words)
+        self.say(f"{len(verdicts)} verdicts: {counts}")
+        self.say(f"report: {self.out / 'report' / 'index.html'}")
+
+    def exit_code(self, verdicts: Sequence[ClaimVerdict]) -> int:
+        """0 done, 1 an expectation failed, 3 runs failed or are missing."""
+        from bench_lr.report import unmet
+
+        failures = self.failures(verdicts)
+        lines = [
+            f"{u.claim} {u.criterion}: {u.text}" for u in unmet(verdicts, self.expect, failures)
+        ]
+        # A change of a claim as a whole belongs to no criterion.
+        lines += [text for (_, criterion), text in failures.items() if not criterion]
+        for line in dict.fromkeys(lines):
+            self.say(f"expected otherwise: {line}", "red")
+        if lines:
+            return 1
+        if any(v.missing or v.failed for v in verdicts if not v.claim.out_of_profile):
+            return 3
+        return 0
+
+
+class _PlainProgress:
+    """A line now and then, where there is no terminal."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._last = session, 0.0
+
+    def __call__(self, status: drive.Status) -> None:
+        if status.elapsed - self._last >= PLAIN_SECONDS:
+            self._last = status.elapsed
+            self._session.say(progress_text(status))
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Show = Callable[[drive.Status], None]
+
+
+def progress_text(status: drive.Status) -> str:
+    """Return one line: jobs and runs done of all, share, time left."""
+    left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
+    return (
+        f"{status.share:4.0%}  jobs {status.jobs_done}/{status.jobs}, "
+        f"runs {status.runs_done}/{status.runs}{left}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def waiting_ids(waiting: dict[str, set[str]]) -> set[str]:
+    """Return the ids of all runs that any claim waits for."""
+    return set().union(*waiting.values()) if waiting else set()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+

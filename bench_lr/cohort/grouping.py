@@ -1,0 +1,64 @@
+"""Which runs can train in lockstep, and how they are divided into cohorts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench_lr.identity import canonical_json, config_dict
+from bench_lr.schema import RunConfig
+
+
+def shape_key(run: RunConfig) -> str:
+    """Text that two runs share if and only if they can train in one cohort.
+
+    Runs of a cohort may differ in LR, schedule, seed, momentum and weight decay, not in whether
+    they have momentum or weight decay at all.
+    """
+    config = config_dict(run)
+    del config["seed"], config["schedule"]
+    optimizer = config["optimizer"]
+    config["optimizer"] = {
+        "kind": optimizer["kind"],
+        "nesterov": optimizer["nesterov"],
+        "plain": optimizer["momentum"] == 0 and optimizer["weight_decay"] == 0,
+    }
+    return canonical_json(config)
+
+
+def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
+    """Group runs into cohorts: one shape each, and every seed with the same number of arms.
+
+    Within a cohort the runs are in order of seed, then LR, so that run (g, l) of a grid is at
+    index g * L + l.
+    """
+    shapes: dict[str, dict[int, list[RunConfig]]] = {}
+    for run in runs:
+        shapes.setdefault(shape_key(run), {}).setdefault(run.seed, []).append(run)
+    cohorts: list[list[RunConfig]] = []
+    for by_seed in shapes.values():
+        by_arms: dict[int, list[int]] = {}
+        for seed in sorted(by_seed):
+            by_arms.setdefault(len(by_seed[seed]), []).append(seed)
+        for seeds in by_arms.values():
+            cohorts.append([run for s in seeds for run in sorted(by_seed[s], key=_arm_order)])
+    return cohorts
+
+
+def _arm_order(run: RunConfig) -> tuple[float, str]:
+    return run.optimizer.lr, canonical_json(config_dict(run))
+
+
+def divide(cohort: Sequence[RunConfig], limit: int) -> list[list[RunConfig]]:
+    """Cut a cohort into parts of whole seeds, as even as possible and of about `limit` runs."""
+    by_seed: dict[int, list[RunConfig]] = {}
+    for run in cohort:
+        by_seed.setdefault(run.seed, []).append(run)
+    arms = len(cohort) // len(by_seed)
+    seeds_a_part = max(1, round(limit / arms))
+    parts = -(-len(by_seed) // seeds_a_part)
+    seeds = list(by_seed)
+    cuts = [round(i * len(seeds) / parts) for i in range(parts + 1)]
+    return [
+        [run for seed in seeds[start:stop] for run in by_seed[seed]]
+        for start, stop in zip(cuts, cuts[1:], strict=False)
+    ]

@@ -1,0 +1,169 @@
+"""Training what a plan lacks with a Hydra multirun, watched from outside.
+
+The multirun is a process of its own and is judged by what reaches the store, never by its exit: a
+launcher may raise at the first dead job, or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench_lr.identity import run_id
+from bench_lr.plan import Plan, save_plan
+from bench_lr.store import Store
+
+DRIVER = "BENCH_LR_DRIVER"
+"""Environment variable that tells a local job which process to end with."""
+LOCAL_LAUNCHERS = ("local", "joblib")
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a multirun stands.
+
+    Attributes
+    ----------
+    seconds_left : float or None
+        Estimate, None until something is done.
+    """
+
+    jobs: int
+    jobs_done: int
+    runs: int
+    runs_done: int
+    share: float
+    elapsed: float
+    seconds_left: float | None
+    stored: frozenset[str] = field(default_factory=frozenset)
+
+
+def quoted(value: object) -> str:
+    """Return a value as a quoted string of Hydra's override grammar."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def command(
+    plan: Plan, plan_file: Path, store: Store, launcher: str, overrides: Sequence[str]
+) -> list[str]:
+    """Return the command line of the multirun."""
+    jobs = "0" if len(plan.jobs) == 1 else f"range(0,{len(plan.jobs)})"
+    folder = plan_file.parent
+    return [
+        sys.executable,
+        "-m",
+        "bench_lr.train",
+        "-m",
+        f"plan={quoted(plan_file)}",
+        f"job={jobs}",
+        f"store={quoted(store.root.resolve())}",
+        f"hydra/launcher={launcher}",
+        f"hydra.sweep.dir={quoted(folder / 'hydra')}",
+        *overrides,
+    ]
+
+
+def train(
+    plan: Plan,
+    store: Store,
+    folder: Path,
+    *,
+    launcher: str,
+    overrides: Sequence[str] = (),
+    watch: Callable[[Status], None] = lambda status: None,
+) -> Path:
+    """Train the jobs of a plan; return the log of the multirun.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this multirun: plan, progress and logs.
+    overrides : sequence of str
+        For Hydra, such as ``hydra.launcher.n_jobs=4`` or ``device=cpu``.
+    watch : callable
+        Called about twice a second.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the jobs have been stopped.
+    """
+    folder = folder.resolve()
+    plan_file = save_plan(plan, folder)
+    log = folder / "multirun.log"
+    environment = dict(os.environ)
+    if launcher in LOCAL_LAUNCHERS:
+        environment[DRIVER] = str(os.getpid())
+    start = time.monotonic()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command(plan, plan_file, store, launcher, overrides),
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        while True:
+            ended = process.poll() is not None
+            watch(status(plan, store, folder, time.monotonic() - start))
+            if ended:
+                return log
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a multirun and its jobs."""
+    for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+            return
+
+
+def status(plan: Plan, store: Store, folder: Path, elapsed: float) -> Status:
+    """Read how far the jobs of a plan are."""
+    known = frozenset(store.known())
+    done_seconds = total_seconds = 0.0
+    jobs_done = runs_done = 0
+    for number, job in enumerate(plan.jobs):
+        stored = sum(run_id(run) in known for run in job.runs)
+        runs_done += stored
+        share = 1.0 if stored == len(job.runs) else _progress(folder / f"progress-{number}.json")
+        jobs_done += stored == len(job.runs)
+        done_seconds += share * job.seconds
+        total_seconds += job.seconds
+    share = done_seconds / total_seconds if total_seconds else 1.0
+    left = elapsed * (1 - share) / share if share > 0.01 else None
+    return Status(
+        jobs=len(plan.jobs),
+        jobs_done=jobs_done,
+        runs=plan.runs,
+        runs_done=runs_done,
+        share=share,
+        elapsed=elapsed,
+        seconds_left=left,
+        stored=known,
+    )
+
+
+def _progress(path: Path) -> float:
+    try:
+        return float(json.loads(path.read_text())["done"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0

@@ -1,0 +1,123 @@
+"""Writing ``reproductions/``: each claim's page and the scoreboard of all that is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench_lr import figures, recorded
+from bench_lr.claims import claim_files, conf_roots, load_claims
+from bench_lr.criteria import CriterionResult
+from bench_lr.figures.scoreboard import draw_scoreboard
+from bench_lr.report import draw_figure, markdown
+from bench_lr.report.sections import figure_name, section
+from bench_lr.schema import Claim
+from bench_lr.store import write_atomic
+from bench_lr.verdict import ClaimVerdict, Judged
+
+INTRODUCTION = """# Scoreboard
+
+What this repository's own runs found, claim by claim. Written by `bench-lr record`; `make check`
+compares a new run with it and fails when a verdict or a number has changed. How to read a verdict
+is in the [README](../README.md#how-to-read-a-verdict).
+
+![Scoreboard of all recorded claims](scoreboard.png)
+"""
+
+
+def record(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> list[str]:
+    """Record the claims that are fit for it and redraw the scoreboard.
+
+    Returns
+    -------
+    list of str
+        Why each claim that is left out was.
+    """
+    root = root or recorded.folder()
+    left_out = []
+    with tempfile.TemporaryDirectory() as name:
+        pictures = Path(name)
+        for verdict in verdicts:
+            if reason := recorded.fit_to_record(verdict):
+                left_out.append(f"{verdict.claim.id} is not recorded: {reason}")
+                continue
+            draw_figure(verdict, pictures)
+            picture = pictures / f"{figure_name(verdict)}.png"
+            recorded.write(verdict, page(verdict), picture, root)
+    write_scoreboard(root)
+    return left_out
+
+
+def page(verdict: ClaimVerdict) -> str:
+    """Return a claim's page as Markdown, its figure beside it."""
+    item = dataclasses.replace(section(verdict), figure="figure.png")
+    text = markdown.claim(item).replace("\n### ", "\n# ", 1)
+    command = f"bench-lr run {verdict.claim.id} --profile {verdict.claim.profile.name}"
+    return f"{text}\n\nRun it again: `{command}`\n"
+
+
+def write_scoreboard(root: Path) -> None:
+    """Draw and write the scoreboard of everything under `root`."""
+    shown = [
+        restored
+        for claim_id in claim_files(conf_roots())
+        if (restored := restore(claim_id, root)) is not None
+    ]
+    if not shown:
+        return
+    figures.save(draw_scoreboard(shown), root / "scoreboard")
+    rows = []
+    for verdict in shown:
+        lead = section(verdict).lead
+        rows.append(
+            (
+                f"[{markdown.escape(verdict.claim.spec.title)}]({verdict.claim.id}/README.md)",
+                markdown.word(verdict.verdict),
+                markdown.escape(f"{lead.one_seed} {lead.one_seed_ci}".strip() if lead else "—"),
+                verdict.claim.profile.name,
+                str(verdict.runs),
+            )
+        )
+    heads = ("claim", "verdict", "one seed would have shown it", "profile", "runs")
+    lines = [heads, ["---"] * len(heads), *rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    write_atomic(root / "README.md", f"{INTRODUCTION}\n{table}\n".encode())
+
+
+def restore(claim_id: str, root: Path) -> ClaimVerdict | None:
+    """Return a recorded claim as a verdict without its runs; None if nothing is recorded."""
+    profiles = recorded.read(claim_id, root)
+    known = [name for name in recorded.FIDELITY if name in profiles]
+    if not known:
+        return None
+    (claim,) = load_claims([claim_id], known[-1])
+    return _restored(claim, profiles[known[-1]])
+
+
+def _restored(claim: Claim, entry: Mapping[str, Any]) -> ClaimVerdict:
+    specs = {spec.id: spec for spec in claim.spec.criteria}
+    fields = {field.name for field in dataclasses.fields(CriterionResult)}
+    judged = []
+    for item in entry["criteria"]:
+        if item["id"] not in specs:
+            continue
+        values = {name: value for name, value in item.items() if name in fields}
+        for name in ("ci", "single_run_ci"):
+            values[name] = None if values.get(name) is None else tuple(values[name])
+        judged.append(Judged(specs[item["id"]], CriterionResult(**{"p_value": None, **values})))
+    return ClaimVerdict(
+        claim=claim,
+        verdict=entry["verdict"],
+        criteria=tuple(judged),
+        frame=pd.DataFrame(),
+        note=entry["note"],
+        recorded=entry["verdict"],
+        runs=entry["runs"],
+        diverged=entry["diverged"],
+        train_seconds=entry["train_seconds"],
+    )

@@ -1,0 +1,125 @@
+"""What follows ``--`` on the command line: Hydra overrides, for the claims or for the launcher."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench_lr.claims import ConfigError, Problem
+from bench_lr.claims.problems import parse, unknown
+from bench_lr.schema import Setting
+
+FOR_JOBS = ("threads", "device")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Overrides, sorted by whom they concern.
+
+    Attributes
+    ----------
+    setting : Setting or None
+        Replaces what the claims say, in every arm.
+    settings : tuple of str
+        The overrides behind `setting` and `seeds`, as given.
+    launcher : tuple of str
+        Passed on to the multirun.
+    """
+
+    setting: Setting | None = None
+    seeds: int | None = None
+    settings: tuple[str, ...] = ()
+    launcher: tuple[str, ...] = ()
+
+    @property
+    def changes_training(self) -> bool:
+        """Whether the runs are not those that the claims ask for."""
+        return bool(self.settings)
+
+    @property
+    def jobs_at_once(self) -> int | None:
+        """Processes asked of the joblib launcher, None for one a core."""
+        for item in self.launcher:
+            name, _, value = item.partition("=")
+            if name == "hydra.launcher.n_jobs" and value.isdigit():
+                return int(value)
+        return None
+
+    @classmethod
+    def parse(cls, items: Sequence[str]) -> Overrides:
+        """Sort and validate overrides.
+
+        Raises
+        ------
+        ConfigError
+            For words that are no setting, and values that are not allowed.
+        """
+        known = [f.name for f in dataclasses.fields(Setting)] + ["seeds"]
+        mine: list[str] = []
+        launcher: list[str] = []
+        problems = []
+        for item in items:
+            name = item.lstrip("+~").partition("=")[0]
+            if name.startswith("hydra") or name in FOR_JOBS:
+                launcher.append(item)
+            elif name in known and "=" in item:
+                mine.append(item)
+            else:
+                problems.append(unknown("command line", name, item, [*known, *FOR_JOBS, "hydra.*"]))
+        if problems:
+            raise ConfigError(problems)
+        if not mine:
+            return cls(launcher=tuple(launcher))
+        values = _compose(mine)
+        seeds = values.pop("seeds", None)
+        found: list[Problem] = []
+        if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
+            found.append(Problem("command line", "seeds", repr(seeds), "a whole number from 1"))
+        setting = parse(Setting, values, "command line", "", found)
+        if found:
+            raise ConfigError(found)
+        return cls(setting if values else None, seeds, tuple(mine), tuple(launcher))
+
+
+def _compose(items: Sequence[str]) -> dict[str, Any]:
+    """Values of overrides by Hydra's grammar; a group's option is read from its file."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    values: dict[str, Any] = {}
+    try:
+        for override in OverridesParser.create().parse_overrides(list(items)):
+            if override.is_sweep_override():
+                raise ConfigError(
+                    [
+                        Problem(
+                            "command line",
+                            override.key_or_group,
+                            str(override.input_line),
+                            "one value; for a sweep use python -m bench_lr.train -m",
+                        )
+                    ]
+                )
+            value = override.value()
+            values[override.key_or_group] = _plain(value)
+    except HydraException as error:
+        text = str(error).splitlines()[0]
+        raise ConfigError(
+            [Problem("command line", "--", text, "key=value by Hydra's grammar")]
+        ) from error
+    return values
+
+
+def _plain(value: Any) -> Any:
+    from hydra.core.override_parser.types import QuotedString
+
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+

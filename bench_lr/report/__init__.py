@@ -1,0 +1,82 @@
+"""The report: figures, one HTML page, Markdown, JSON and JUnit, all from judged claims."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench_lr import figures
+from bench_lr.figures.scoreboard import draw_scoreboard
+from bench_lr.report.expectation import Expect, Unmet, unmet
+from bench_lr.report.files import write_text
+from bench_lr.report.html import as_html
+from bench_lr.report.junit import as_junit
+from bench_lr.report.markdown import as_markdown
+from bench_lr.report.sections import figure_name
+from bench_lr.report.verdicts_json import as_json
+from bench_lr.verdict import ClaimVerdict
+
+__all__ = ["Expect", "Unmet", "draw_figure", "unmet", "write_report"]
+
+log = logging.getLogger(__name__)
+
+
+def write_report(
+    verdicts: Sequence[ClaimVerdict],
+    out: Path,
+    *,
+    profile: str,
+    expect: Expect = "none",
+    failures: Mapping[tuple[str, str], str] | None = None,
+) -> None:
+    """Write ``report/`` under `out`: index.html, report.md, verdicts.json, junit.xml and figures.
+
+    Every file is replaced whole, so a reader never sees half of one.
+
+    Parameters
+    ----------
+    verdicts : sequence of ClaimVerdict
+        In the order in which they are to be shown; of one source together.
+    out : Path
+        Made if it does not exist.
+    profile : str
+        Name of the profile.
+    expect : {"none", "recorded", "source"}
+        What counts as a failure in junit.xml.
+    failures : mapping of (claim id, criterion id) to str, optional
+        Expectations found unmet elsewhere, such as a number outside its recorded interval, and
+        what to do about each.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    folder = out / "report"
+    pictures = folder / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for verdict in verdicts:
+        draw_figure(verdict, pictures)
+    figures.save(draw_scoreboard(verdicts), pictures / "scoreboard")
+    write_text(folder / "verdicts.json", as_json(verdicts, profile))
+    write_text(folder / "junit.xml", as_junit(verdicts, expect, failures or {}))
+    write_text(folder / "report.md", as_markdown(verdicts, profile))
+    write_text(folder / "index.html", as_html(verdicts, profile, pictures))
+
+
+def draw_figure(verdict: ClaimVerdict, folder: Path) -> None:
+    """Write a claim's figure to `folder` as PNG and SVG.
+
+    A figure that cannot be drawn is replaced by one that says so, and the fault is logged: hours
+    of training should not be without a report because of a picture.
+    """
+    path = folder / figure_name(verdict)
+    try:
+        figures.save(figures.draw(verdict), path)
+    except OSError:
+        raise
+    except Exception as error:
+        log.exception("%s: the figure could not be drawn", verdict.claim.id)
+        words = f"this figure could not be drawn\n{type(error).__name__}: {error}"
+        figures.save(figures.placeholder(verdict, words), path)

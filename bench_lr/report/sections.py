@@ -1,0 +1,198 @@
+"""What the HTML page and the Markdown file say of each claim, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench_lr.budget import budget
+from bench_lr.figures.numbers import Shown, detail, shown
+from bench_lr.figures.scoreboard import leading
+from bench_lr.report.expectation import WANTED
+from bench_lr.verdict import ClaimVerdict, Judged, Provenance
+
+
+@dataclass(frozen=True)
+class DetailRow:
+    """One comparison of a criterion."""
+
+    label: str
+    effect: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CriterionRow:
+    """One criterion; `wanted` is the verdict that speaks for the source."""
+
+    id: str
+    kind: str
+    role: str
+    wanted: str
+    verdict: str
+    numbers: Shown
+    seeds: int
+    note: str
+    why: str
+    details: tuple[DetailRow, ...]
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm with what each of its runs spends; counts are written out."""
+
+    name: str
+    seeds: int
+    epochs: str
+    updates: str
+    examples: str
+    diverged: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One claim; `lead` holds the numbers that stand for it on the scoreboard."""
+
+    verdict: ClaimVerdict
+    anchor: str
+    figure: str
+    criteria: tuple[CriterionRow, ...]
+    arms: tuple[ArmRow, ...]
+    lead: Shown | None
+    one_seed: tuple[float, float, float] | None
+    facts: tuple[tuple[str, str], ...]
+
+
+def figure_name(verdict: ClaimVerdict) -> str:
+    """File name of a claim's figure, without suffix."""
+    return verdict.claim.id.replace("/", "--")
+
+
+def section(verdict: ClaimVerdict) -> Section:
+    """Put together what is said of a claim."""
+    judged = leading(verdict)
+    return Section(
+        verdict=verdict,
+        anchor=figure_name(verdict),
+        figure=f"figures/{figure_name(verdict)}.png",
+        criteria=tuple(_criterion(item) for item in verdict.criteria),
+        arms=_arms(verdict),
+        lead=None if judged is None else shown(judged),
+        one_seed=None if judged is None else _one_seed(judged),
+        facts=_facts(verdict),
+    )
+
+
+def merged(verdicts: Sequence[ClaimVerdict]) -> Provenance:
+    """Merge where the runs of all claims came from; what differs is listed side by side."""
+    origins = [verdict.provenance for verdict in verdicts]
+    return Provenance(
+        device=_join(origin.device for origin in origins),
+        versions={
+            name: _join(origin.versions.get(name, "") for origin in origins)
+            for name in dict.fromkeys(name for origin in origins for name in origin.versions)
+        },
+        commit=_join(origin.commit for origin in origins),
+        dirty=any(origin.dirty for origin in origins),
+        data_sha256=_join(origin.data_sha256 for origin in origins),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people."""
+    if not np.isfinite(seconds):
+        return "—"
+    if seconds < 1:
+        return "under 1 s" if seconds > 0 else "0 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def origin_facts(origin: Provenance) -> list[tuple[str, str]]:
+    """Return provenance as pairs of name and text, without what is not known."""
+    commit = origin.commit + (" with uncommitted changes" if origin.dirty and origin.commit else "")
+    facts = [
+        ("device", origin.device),
+        ("versions", ", ".join(f"{name} {number}" for name, number in origin.versions.items())),
+        ("commit", commit),
+        ("data SHA-256", origin.data_sha256),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _join(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(value for value in values if value))
+
+
+def _facts(verdict: ClaimVerdict) -> tuple[tuple[str, str], ...]:
+    claim = verdict.claim
+    runs = f"{verdict.runs}"
+    counts = (
+        ("missing", verdict.missing),
+        ("failed", verdict.failed),
+        ("diverged", verdict.diverged),
+    )
+    extra = [f"{count} {word}" for word, count in counts if count]
+    if extra:
+        runs += f" ({', '.join(extra)})"
+    facts = [
+        ("runs", runs),
+        ("training time", duration(verdict.train_seconds)),
+        *origin_facts(verdict.provenance),
+        ("claim file", claim.file),
+    ]
+    return tuple(facts)
+
+
+def _one_seed(judged: Judged) -> tuple[float, float, float] | None:
+    rate, ci = judged.result.single_run_rate, judged.result.single_run_ci
+    if rate is None or not np.isfinite(rate):
+        return None
+    low, high = ci if ci is not None else (rate, rate)
+    return 100 * rate, 100 * low, 100 * high
+
+
+def _criterion(judged: Judged) -> CriterionRow:
+    spec, result = judged.spec, judged.result
+    return CriterionRow(
+        id=spec.id,
+        kind=spec.kind,
+        role=spec.role,
+        wanted=WANTED.get(spec.role, ""),
+        verdict=result.verdict,
+        numbers=shown(judged),
+        seeds=result.seeds,
+        note=result.note,
+        why=spec.why,
+        details=tuple(
+            DetailRow(row.label, detail(judged, row.estimate, row.ci), row.verdict or "")
+            for row in result.details
+        )
+        if len(result.details) > 1
+        else (),
+    )
+
+
+def _arms(verdict: ClaimVerdict) -> tuple[ArmRow, ...]:
+    frame = verdict.frame
+    broken = frame[~np.isfinite(frame["value"].astype(float))] if len(frame) else frame
+    diverged = broken.groupby("arm")["seed"].nunique().to_dict() if len(broken) else {}
+    rows = []
+    for arm in verdict.claim.arms:
+        if arm.runs:
+            spent = budget(arm.runs[0])
+            rows.append(
+                ArmRow(
+                    name=arm.name,
+                    seeds=len(arm.runs),
+                    epochs=f"{spent.epochs:,}",
+                    updates=f"{spent.updates:,}",
+                    examples=f"{spent.examples:,}",
+                    diverged=int(diverged.get(arm.name, 0)),
+                )
+            )
+    return tuple(rows)

@@ -1,0 +1,83 @@
+"""``verdicts.json``: the report for other programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench_lr.report.sections import figure_name, merged
+from bench_lr.verdict import ClaimVerdict, Judged
+
+
+def as_json(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
+    """Return the report as JSON; NaN and infinities become null.
+
+    Keys may be added, never renamed or removed: other people's tools read them. Estimates,
+    intervals and margins are in stored units (accuracies as fractions).
+    """
+    origin = merged(verdicts)
+    content = {
+        "profile": profile,
+        "device": origin.device,
+        "versions": origin.versions,
+        "commit": origin.commit,
+        "dirty": origin.dirty,
+        "claims": [_claim(verdict) for verdict in verdicts],
+    }
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
+    claim, spec = verdict.claim, verdict.claim.spec
+    return {
+        "id": claim.id,
+        "source": claim.source,
+        "title": spec.title,
+        "statement": spec.statement,
+        "place": spec.place,
+        "source_says": spec.source_says,
+        "verdict": verdict.verdict,
+        "recorded": verdict.recorded,
+        "note": verdict.note,
+        "shortened": claim.shortened,
+        "criteria": [_criterion(judged) for judged in verdict.criteria],
+        "figure": f"figures/{figure_name(verdict)}.png",
+        "runs": verdict.runs,
+        "missing": verdict.missing,
+        "failed": verdict.failed,
+        "diverged": verdict.diverged,
+        "train_seconds": verdict.train_seconds,
+    }
+
+
+def _criterion(judged: Judged) -> dict[str, Any]:
+    spec, result = judged.spec, judged.result
+    return {
+        "id": spec.id,
+        "kind": spec.kind,
+        "role": spec.role,
+        "verdict": result.verdict,
+        "estimate": result.estimate,
+        "ci": result.ci,
+        "sd": result.sd,
+        "margin": result.margin,
+        "p_value": result.p_value,
+        "seeds": result.seeds,
+        "single_run_rate": result.single_run_rate,
+        "single_run_ci": result.single_run_ci,
+        "note": result.note,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,220 @@
+"""Content-addressed results of runs, shared by every process that trains or judges.
+
+Layout (readable without this package)::
+
+    STORE/runs/<2 hex>/<run id>.parquet      tidy: run_id, step, epoch, examples, metric, split, value
+    STORE/commits/<2 hex>/<run id>.json      written last: a run is stored if and only if this is there
+
+Both are written to a temporary file, synced and renamed, so a killed process leaves nothing that is
+read as whole. The commit holds the SHA-256 of the parquet file; a file that does not match is
+reported by name and the run is trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench_lr.identity import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("run_id", "step", "epoch", "examples", "metric", "split", "value")
+TRAINED = ("complete", "diverged")
+STATUSES = (*TRAINED, "failed")
+
+
+class StoreError(Exception):
+    """The store cannot be written or read."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is known of a stored run beside its numbers.
+
+    Attributes
+    ----------
+    status : {"complete", "diverged", "failed"}
+    diverged_at : int or None
+        Step of the first loss that was not finite.
+    provenance : dict
+        Device, versions, commit, data digest, wall time and the like.
+    error : str
+        Traceback of a failed run.
+    """
+
+    run_id: str
+    status: str
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    sha256: str = ""
+    engine: int = ENGINE_VERSION
+    diverged_at: int | None = None
+    error: str = ""
+
+    @property
+    def device_kind(self) -> str:
+        """Device kind ("cpu", "cuda") that trained the run."""
+        return str(self.provenance.get("device_kind", ""))
+
+
+class Store:
+    """Results of runs in a folder.
+
+    Parameters
+    ----------
+    root : path
+        Made when something is first written.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    def _table(self, run_id: str) -> Path:
+        return self.root / "runs" / run_id[:2] / f"{run_id}.parquet"
+
+    def _marker(self, run_id: str) -> Path:
+        return self.root / "commits" / run_id[:2] / f"{run_id}.json"
+
+    def known(self) -> set[str]:
+        """Ids of all committed runs, whatever their status, without opening a file."""
+        found: set[str] = set()
+        try:
+            shards = list(os.scandir(self.root / "commits"))
+        except FileNotFoundError:
+            return found
+        except OSError as error:
+            raise StoreError(f"{self.root}: {error.strerror}") from error
+        for shard in shards:
+            if shard.is_dir():
+                names = (entry.name for entry in os.scandir(shard.path))
+                found |= {name[:-5] for name in names if name.endswith(".json")}
+        return found
+
+    def commit_of(self, run_id: str) -> Commit | None:
+        """Return the commit of a run; None if there is none or it is damaged (which is logged)."""
+        path = self._marker(run_id)
+        try:
+            content = json.loads(path.read_bytes())
+            commit = Commit(**content)
+            sound = (
+                commit.run_id == run_id
+                and commit.status in STATUSES
+                and isinstance(commit.provenance, dict)
+                and isinstance(commit.config, dict)
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s is damaged (%s); the run will be trained again", path, error)
+            return None
+        if not sound:
+            log.warning("%s is damaged (not the commit of its run); it will be trained again", path)
+            return None
+        return commit
+
+    def lacking(self, run_ids: Iterable[str]) -> list[str]:
+        """Ids, in order, whose run has to be trained: not stored, failed, or damaged."""
+        known = self.known()
+        return [i for i in dict.fromkeys(run_ids) if i not in known or self._usable(i) is None]
+
+    def _usable(self, run_id: str) -> Commit | None:
+        commit = self.commit_of(run_id)
+        if commit is None or commit.status not in TRAINED:
+            return None
+        if not self._table(run_id).is_file():
+            log.warning("%s is missing; the run will be trained again", self._table(run_id))
+            return None
+        return commit
+
+    def read(self, run_id: str) -> tuple[Commit, pd.DataFrame] | None:
+        """Return a trained run's commit and table.
+
+        None if it is not stored, failed, or damaged; damage is logged with the file's name and the
+        commit taken back, so that the next plan trains the run again.
+        """
+        import pandas as pd
+
+        commit = self._usable(run_id)
+        if commit is None:
+            return None
+        path = self._table(run_id)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            log.warning("%s cannot be read: %s", path, error)
+            return None
+        if hashlib.sha256(content).hexdigest() != commit.sha256:
+            log.warning("%s is damaged (wrong checksum); the run will be trained again", path)
+            self._marker(run_id).unlink(missing_ok=True)
+            return None
+        return commit, pd.read_parquet(io.BytesIO(content))
+
+    def failures(self, run_ids: Iterable[str]) -> Iterator[Commit]:
+        """Yield the commits of runs that failed."""
+        for run_id in run_ids:
+            commit = self.commit_of(run_id)
+            if commit is not None and commit.status == "failed":
+                yield commit
+
+    def put(self, commit: Commit, table: pd.DataFrame) -> None:
+        """Store a trained run.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written; what was there before is still whole.
+        """
+        buffer = io.BytesIO()
+        table[list(COLUMNS)].to_parquet(buffer, index=False)
+        content = buffer.getvalue()
+        write_atomic(self._table(commit.run_id), content)
+        whole = Commit(**{**vars(commit), "sha256": hashlib.sha256(content).hexdigest()})
+        write_atomic(self._marker(commit.run_id), _json(vars(whole)))
+
+    def put_failure(self, commit: Commit) -> None:
+        """Note that a run failed, unless it has been trained meanwhile."""
+        existing = self.commit_of(commit.run_id)
+        if existing is None or existing.status == "failed":
+            write_atomic(self._marker(commit.run_id), _json(vars(commit)))
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing: temporary file in the same folder, sync, rename.
+
+    Raises
+    ------
+    StoreError
+        With the path and the reason (disk full, read-only folder, ...).
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,184 @@
+"""The training job, an ordinary Hydra application.
+
+::
+
+    python -m bench_lr.train -m claim=ai_edu/best_lr_batch_16 batch_size=16,32 hydra/launcher=joblib
+
+trains the runs of a claim, with the given settings in place of the claim's, and stores them.
+``bench-lr run`` starts the same application with ``plan=... job=0,1,2,...``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from bench_lr.claims import ConfigError, conf_roots, load_claims
+from bench_lr.claims.problems import Problem, parse
+from bench_lr.identity import config_dict, run_id
+from bench_lr.plan import Plan, load_plan
+from bench_lr.schema import RunConfig, Setting
+from bench_lr.store import Commit, Store
+
+log = logging.getLogger(__name__)
+
+
+class JobFailed(RuntimeError):
+    """Some cohorts of a job failed; the store has their tracebacks."""
+
+
+def override_of(cfg: DictConfig) -> Setting | None:
+    """Settings given on the command line, or None.
+
+    Raises
+    ------
+    ConfigError
+        If they are not settings.
+    """
+    given: dict[str, Any] = {}
+    for item in dataclasses.fields(Setting):
+        value = cfg.get(item.name)
+        if value is not None:
+            given[item.name] = (
+                OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            )
+    if not given:
+        return None
+    problems: list[Problem] = []
+    setting = parse(Setting, given, "command line", "", problems)
+    if problems:
+        raise ConfigError(problems)
+    assert isinstance(setting, Setting)
+    return setting
+
+
+def runs_of(cfg: DictConfig) -> list[RunConfig]:
+    """Distinct runs of the claim that the configuration names."""
+    from hydra.core.hydra_config import HydraConfig
+
+    choice = HydraConfig.get().runtime.choices.get("claim")
+    if not choice:
+        raise ConfigError(
+            [
+                Problem(
+                    "command line", "claim", "nothing", "claim=<source>/<slug>; see bench-lr list"
+                )
+            ]
+        )
+    profile = HydraConfig.get().runtime.choices["profile"]
+    roots = [
+        Path(source.path)
+        for source in HydraConfig.get().runtime.config_sources
+        if source.schema == "file" and source.path
+    ]
+    claims = load_claims(
+        [choice], profile, roots=roots or conf_roots(), override=override_of(cfg), seeds=cfg.seeds
+    )
+    return list(dict.fromkeys(run for claim in claims for arm in claim.arms for run in arm.runs))
+
+
+def threads_of(cfg: DictConfig) -> int:
+    """CPU threads for this job: as asked, or the cores divided among the jobs at a time."""
+    if cfg.threads:
+        return int(cfg.threads)
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    from hydra.core.hydra_config import HydraConfig
+
+    launcher = HydraConfig.get().launcher
+    jobs = launcher.get("n_jobs") if launcher is not None else None
+    sweeping = HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN"
+    if not sweeping or jobs is None:
+        return cores
+    return max(1, cores // min(cores, cores if jobs < 1 else jobs))
+
+
+def follow_driver() -> None:
+    """End this process when the driver that started it is gone, however it went."""
+    driver = int(os.environ.get("BENCH_LR_DRIVER", "0"))
+    if not driver:
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(1.0)
+            try:
+                os.kill(driver, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            except OSError:
+                return
+
+    threading.Thread(target=watch, daemon=True, name="follow-driver").start()
+
+
+def run_job(cfg: DictConfig) -> None:
+    """Train what one job is given, minus what the store already has."""
+    follow_driver()
+    import torch
+
+    from bench_lr.cohort.grouping import arrange
+    from bench_lr.data import load
+    from bench_lr.trainer import train_and_store
+
+    torch.set_num_threads(threads_of(cfg))
+    torch.set_float32_matmul_precision("highest")
+    store = Store(cfg.store)
+    plan: Plan | None = None
+    if cfg.plan is not None:
+        plan = load_plan(Path(cfg.plan))
+        runs = list(plan.jobs[int(cfg.job)].runs)
+    else:
+        runs = runs_of(cfg)
+    wanted = set(store.lacking(run_id(run) for run in runs))
+    todo = [run for run in runs if run_id(run) in wanted]
+    log.info("%d of %d runs to train", len(todo), len(runs))
+    datasets: dict[str, Any] = {}
+    failed = 0
+    for group in arrange(todo):
+        name = group[0].task.data
+        try:
+            if name not in datasets:
+                datasets[name] = load(name)
+            report = plan.reporter(int(cfg.job)) if plan is not None else None
+            seconds = train_and_store(
+                group, datasets[name], store, device=cfg.device, progress=report
+            )
+            log.info("%d runs in %.1f s", len(group), seconds)
+        except Exception:
+            failed += len(group)
+            text = traceback.format_exc()
+            log.error("%d runs failed:\n%s", len(group), text)
+            from bench_lr.provenance import here
+
+            for run in group:
+                store.put_failure(
+                    Commit(run_id(run), "failed", config_dict(run), here(), error=text)
+                )
+    if failed:
+        raise JobFailed(f"{failed} of {len(runs)} runs failed; see the log")
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_roots()[-1]), config_name="config")
+def main(cfg: DictConfig) -> None:
+    """Hydra entry point."""
+    try:
+        run_job(cfg)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

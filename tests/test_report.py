@@ -1,0 +1,288 @@
+"""The report: its contract for other programs, and that text from claims stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench_lr.report import unmet, write_report
+from bench_lr.report.junit import as_junit
+from bench_lr.report.markdown import as_markdown, escape
+from bench_lr.report.sections import duration, merged
+from bench_lr.report.verdicts_json import as_json
+from bench_lr.schema import FigureSpec, Profile
+from bench_lr.verdict import ClaimVerdict, Provenance
+from tests.factories import arm, claim_verdict, judged, rising
+
+HOSTILE = '<script>alert("x")</script> | a_b *c* `d` & $e$ <img src=http://x.test/y.png>'
+
+
+def control(verdict: str = "refuted") -> object:
+    return judged(verdict, id="control", kind="curves_match", role="control")
+
+
+def examples() -> list[ClaimVerdict]:
+    arms = [arm("lr=0.5"), arm("lr=0.8", lr=0.8)]
+    return [
+        claim_verdict(
+            arms=arms, frame=rising({"lr=0.5": 0.975, "lr=0.8": 0.974}), recorded="reproduced"
+        ),
+        claim_verdict(
+            id="ai_edu/hostile",
+            title=HOSTILE,
+            statement=HOSTILE,
+            source_says=HOSTILE,
+            remarks=HOSTILE,
+            note=HOSTILE,
+            shortened=HOSTILE,
+            verdict="refuted",
+            recorded="reproduced",
+            criteria=[
+                judged("refuted", id=HOSTILE, note=HOSTILE),
+                judged("reproduced", id="extra", role="reading"),
+            ],
+            arms=[arm(HOSTILE)],
+        ),
+        claim_verdict(
+            id="raschka/broken",
+            verdict="incomplete",
+            criteria=[judged("incomplete", estimate=float("nan"), ci=None, single_run_rate=None)],
+            arms=arms,
+            missing=3,
+        ),
+    ]
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    write_report(examples(), out, profile="quick", expect="source")
+    return out / "report"
+
+
+def test_the_files_of_the_contract_are_there_and_nothing_else(report: Path) -> None:
+    names = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    pictures = ("ai_edu--best_lr_batch_128", "ai_edu--hostile", "raschka--broken", "scoreboard")
+    assert names == {"index.html", "report.md", "verdicts.json", "junit.xml"} | {
+        f"figures/{name}.{suffix}" for name in pictures for suffix in ("png", "svg")
+    }
+
+
+def test_verdicts_json_keeps_its_contract(report: Path) -> None:
+    content = json.loads((report / "verdicts.json").read_text())
+    assert {"profile", "device", "versions", "commit", "claims"} <= set(content)
+    assert (content["profile"], content["device"]) == ("quick", "cpu (2 cores)")
+    keys = {"id", "source", "statement", "source_says", "verdict", "recorded", "criteria"}
+    keys |= {"figure", "runs", "train_seconds"}
+    parts = {"id", "kind", "verdict", "estimate", "ci", "margin", "seeds", "single_run_rate"}
+    for claim in content["claims"]:
+        assert keys <= set(claim)
+        assert (report / claim["figure"]).is_file()
+        for criterion in claim["criteria"]:
+            assert parts | {"note", "role"} <= set(criterion)
+    first = content["claims"][0]
+    assert first["source"] == "ai_edu"
+    assert first["runs"] == 16
+    assert first["criteria"][0]["ci"] == [0.0007, 0.0017]
+
+
+def test_numbers_that_json_has_no_word_for_become_null() -> None:
+    criterion = judged(estimate=float("nan"), ci=(float("-inf"), 1.0))
+    text = as_json([claim_verdict(criteria=[criterion], train_seconds=float("inf"))], "quick")
+    claim = json.loads(text, parse_constant=pytest.fail)["claims"][0]
+    assert claim["criteria"][0]["estimate"] is None
+    assert claim["criteria"][0]["ci"] == [None, 1.0]
+    assert claim["train_seconds"] is None
+
+
+def test_the_page_is_one_file_without_references_to_others(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    for _, name, value in page.attributes:
+        if name == "src":
+            assert value.startswith("data:image/png;base64,")
+        if name == "href":
+            assert value.startswith("#")
+    assert page.tags.count("img") == 3
+    assert "url(" not in (report / "index.html").read_text()
+
+
+def test_anchors_of_the_page_exist(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {v[1:] for _, name, v in page.attributes if name == "href"} <= set(ids)
+
+
+def test_hostile_text_shows_as_text_in_the_page(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    assert page.text.count('<script>alert("x")</script>') >= 5
+
+
+def test_hostile_text_shows_as_text_in_markdown(report: Path) -> None:
+    text = (report / "report.md").read_text()
+    assert "<script" not in text
+    assert "<img" not in text
+    assert r"\| a\_b \*c\* \`d\` &amp; \$e\$" in text
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(report: Path) -> None:
+    widths: list[int] = []
+    for line in (report / "report.md").read_text().splitlines():
+        if not line.startswith("|"):
+            widths = []
+            continue
+        widths.append(len(re.findall(r"(?<!\\)\|", line)))
+        assert len(set(widths)) == 1, line
+
+
+def test_markdown_links_lead_somewhere(report: Path) -> None:
+    text = (report / "report.md").read_text()
+    for target in re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", text):
+        assert (report / target).is_file()
+    anchors = set(re.findall(r'<a id="([^"]+)"></a>', text))
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) == anchors
+
+
+def test_markdown_states_the_budget_of_every_arm() -> None:
+    text = as_markdown([claim_verdict(arms=[arm("only", batch_size=128, epochs=15)])], "quick")
+    assert "| only | 8 | 15 | 6,450 | 825,000 | 0 |" in text
+
+
+def test_escape_keeps_a_cell_on_one_line() -> None:
+    assert escape("a\nb\t| c") == r"a b \| c"
+
+
+def test_junit_has_one_case_a_criterion(report: Path) -> None:
+    root = ET.parse(report / "junit.xml").getroot()
+    cases = list(root.iter("testcase"))
+    assert [(c.get("classname"), c.get("name")) for c in cases] == [
+        ("ai_edu/best_lr_batch_128", "best"),
+        ("ai_edu/hostile", HOSTILE),
+        ("ai_edu/hostile", "extra"),
+        ("raschka/broken", "best"),
+    ]
+    assert {key: root.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4",
+        "failures": "1",
+        "errors": "1",
+        "skipped": "0",
+    }
+    assert [suite.get("tests") for suite in root.iter("testsuite")] == ["3", "1"]
+
+
+def states(verdicts: Sequence[ClaimVerdict], expect: str) -> list[str]:
+    root = ET.fromstring(as_junit(verdicts, expect))  # type: ignore[arg-type]
+    found = []
+    for case in root.iter("testcase"):
+        marks = {child.tag for child in case} & {"failure", "error", "skipped"}
+        found.append(marks.pop() if marks else "passed")
+    return found
+
+
+def test_nothing_fails_when_nothing_is_expected() -> None:
+    assert states(examples(), "none") == ["passed", "passed", "passed", "skipped"]
+
+
+def test_expecting_the_record_fails_on_a_changed_verdict_only() -> None:
+    same = claim_verdict(verdict="refuted", recorded="refuted")
+    better = claim_verdict(verdict="reproduced", recorded="refuted")
+    new = claim_verdict(verdict="refuted", recorded=None)
+    assert states([same, better, new], "recorded") == ["passed", "failure", "skipped"]
+    assert states(examples(), "recorded") == ["passed", "failure", "passed", "skipped"]
+
+
+def test_expecting_the_source_fails_every_claim_that_is_not_reproduced() -> None:
+    good = claim_verdict(criteria=[judged(), control()])  # type: ignore[list-item]
+    blind = claim_verdict(
+        verdict="inconclusive",
+        criteria=[judged(), control("reproduced")],  # type: ignore[list-item]
+    )
+    odd = claim_verdict(verdict="inconclusive", criteria=[judged(), judged(id="more")])
+    assert states([good, blind, odd], "source") == [
+        *("passed", "passed"),
+        *("passed", "failure"),
+        *("failure", "passed"),
+    ]
+
+
+def test_runs_that_are_missing_are_an_error_and_claims_out_of_reach_are_skipped() -> None:
+    smoke = Profile("smoke", 1, may_judge=False, gpu_claims=False, description="plumbing")
+    unjudged = [judged("incomplete")]
+    missing = claim_verdict(verdict="incomplete", criteria=unjudged, missing=2, runs=8)
+    gpu = claim_verdict(verdict="incomplete", criteria=unjudged, cost="G")
+    dry = claim_verdict(verdict="incomplete", criteria=unjudged, profile=smoke)
+    assert states([missing, gpu, dry], "source") == ["error", "skipped", "skipped"]
+
+
+def test_a_failure_says_what_to_do() -> None:
+    changed = claim_verdict(verdict="refuted", recorded="reproduced")
+    (found,) = unmet([changed], "recorded")
+    assert (found.claim, found.criterion) == ("ai_edu/best_lr_batch_128", "best")
+    assert "recorded verdict of the claim is reproduced, now it is refuted" in found.text
+    assert "bench-lr record 'ai_edu/best_lr_batch_128'" in found.text
+
+
+def test_failures_found_elsewhere_are_reported() -> None:
+    verdict = claim_verdict(recorded="reproduced")
+    key = (verdict.claim.id, "best")
+    root = ET.fromstring(as_junit([verdict], "recorded", {key: "0.9 left [0.1, 0.2]"}))
+    failure = root.find(".//failure")
+    assert failure is not None
+    assert failure.text == "0.9 left [0.1, 0.2]"
+
+
+def test_junit_survives_characters_that_xml_cannot_hold() -> None:
+    root = ET.fromstring(as_junit([claim_verdict(criteria=[judged(note="a\x00b\x1bc")])]))
+    assert "a\ufffdb\ufffdc" in "".join(root.itertext())
+
+
+def test_a_figure_that_fails_does_not_cost_the_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = claim_verdict(FigureSpec("curves", {"unknown": 1}))
+    write_report([broken], tmp_path, profile="quick")
+    assert (tmp_path / "report/figures/ai_edu--best_lr_batch_128.png").is_file()
+    assert "could not be drawn" in caplog.text
+
+
+def test_a_report_of_no_claims_is_still_a_report(tmp_path: Path) -> None:
+    write_report([], tmp_path, profile="quick")
+    assert json.loads((tmp_path / "report/verdicts.json").read_text())["claims"] == []
+
+
+def test_provenance_that_differs_is_listed_side_by_side() -> None:
+    origins = [Provenance(device=name, versions={"torch": name}) for name in ("a", "b", "a")]
+    whole = merged([claim_verdict(provenance=origin) for origin in origins])
+    assert (whole.device, whole.versions) == ("a, b", {"torch": "a, b"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "under 1 s"), (12.3, "12 s"), (600, "10 min"), (9000, "2.5 h")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
