@@ -10,7 +10,7 @@ from typing import Any
 from bench_lr.schema import RunConfig
 
 ENGINE_VERSION = 1
-"""Raised by hand whenever a change of the engine changes numbers: old results are then retrained."""
+"""Raised by hand when a change of the engine changes numbers: old results are then retrained."""
 
 
 def canonical_json(value: Any) -> str:

@@ -75,7 +75,7 @@ class Overrides:
         values = _compose(mine)
         seeds = values.pop("seeds", None)
         found: list[Problem] = []
-        if seeds is not None and (not isinstance(seeds, int) or seeds < 1):
+        if seeds is not None and (type(seeds) is not int or seeds < 1):
             found.append(Problem("command line", "seeds", repr(seeds), "a whole number from 1"))
         setting = parse(Setting, values, "command line", "", found)
         if found:
@@ -91,17 +91,14 @@ def _compose(items: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     try:
         for override in OverridesParser.create().parse_overrides(list(items)):
+            allowed = ""
             if override.is_sweep_override():
-                raise ConfigError(
-                    [
-                        Problem(
-                            "command line",
-                            override.key_or_group,
-                            str(override.input_line),
-                            "one value; for a sweep use python -m bench_lr.train -m",
-                        )
-                    ]
-                )
+                allowed = "one value; for a sweep use python -m bench_lr.train -m"
+            elif override.is_delete():
+                allowed = "key=value; what the claims say can be replaced, not deleted"
+            if allowed:
+                line = str(override.input_line)
+                raise ConfigError([Problem("command line", override.key_or_group, line, allowed)])
             value = override.value()
             values[override.key_or_group] = _plain(value)
     except HydraException as error:
@@ -122,4 +119,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return value
-

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from bench_lr.schema import Claim
 from bench_lr.stats import prediction_interval
@@ -64,12 +64,25 @@ def read(claim_id: str, root: Path | None = None) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
         profiles = content["profiles"]
         for entry in profiles.values():
-            entry["verdict"], entry["criteria"]
+            _check(entry)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is damaged ({error!r}); restore it or record again") from error
     return cast("dict[str, Any]", profiles)
+
+
+def _check(entry: Mapping[str, Any]) -> None:
+    """Raise one of the errors of wrong JSON where an entry lacks what is compared."""
+    if entry["verdict"] not in get_args(VerdictWord):
+        raise ValueError(f"verdict {entry['verdict']!r}")
+    for item in entry["criteria"]:
+        str.strip(item["id"]), str.strip(item["verdict"])
+        for name in ("estimate", "ci", "prediction"):
+            if item[name] is not None:
+                numbers = [item[name]] if name == "estimate" else item[name]
+                if len([float(number) for number in numbers]) != (1 if name == "estimate" else 2):
+                    raise ValueError(f"{name} {item[name]!r}")
 
 
 def verdict_of(claim: Claim, root: Path | None = None) -> VerdictWord | None:

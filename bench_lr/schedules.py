@@ -55,7 +55,7 @@ class Constant:
 class Step:
     r"""Step decay, :math:`\gamma^{\lfloor t / T \rfloor}` with t in `unit` and T = `every`.
 
-    The ``staircase`` form of TensorFlow's exponential decay and ``torch.optim.lr_scheduler.StepLR``.
+    The ``staircase`` form of TensorFlow's exponential decay; ``StepLR`` of torch.
     """
 
     factor: Positive

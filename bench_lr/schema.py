@@ -23,6 +23,9 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Split = Literal["validation", "test"]
+COUNTS = ("steps", "examples")
+"""Metrics that every run has, whatever it is evaluated on."""
+METRICS = ("loss", "accuracy", *COUNTS)
 Init = Literal["xavier_uniform", "he_normal", "he_uniform"]
 
 # --- layers -----------------------------------------------------------------------------------
@@ -53,7 +56,7 @@ class Conv2d:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalisation over features (after a linear layer) or channels (after a convolution)."""
+    """Batch normalisation of features, or of channels after a convolution."""
 
     eps: Positive = 1e-5
     momentum: Positive = 0.1
@@ -205,13 +208,13 @@ class Setting:
     nesterov: bool | None = None
     weight_decay: NonNegative | None = None
     batch_size: Count | None = None
-    batches: tuple[tuple[Count, Count], ...] | None = None
+    batches: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=1)] | None = None
     epochs: Count | None = None
     drop_last: bool | None = None
     train_size: Count | None = None
     validation_size: Annotated[int, Field(ge=0)] | None = None
     evaluations_per_epoch: Count | None = None
-    evaluate_on: tuple[Split, ...] | None = None
+    evaluate_on: Annotated[tuple[Split, ...], Field(min_length=1)] | None = None
     dtype: Literal["float32", "float64"] | None = None
 
 

@@ -14,6 +14,8 @@ EXAMPLES: dict[str, tuple[Shape, int]] = {
     "synthetic": ((1, 28, 28), 10),
 }
 """Shape of an example and number of classes of every data set."""
+TRAIN_EXAMPLES = {"mnist": 60_000, "synthetic": 2_000}
+"""Training examples of every data set, to be divided into train and validation."""
 
 
 class ModelError(ValueError):

@@ -2,8 +2,8 @@
 
 Layout (readable without this package)::
 
-    STORE/runs/<2 hex>/<run id>.parquet      tidy: run_id, step, epoch, examples, metric, split, value
-    STORE/commits/<2 hex>/<run id>.json      written last: a run is stored if and only if this is there
+    STORE/runs/<2 hex>/<run id>.parquet    tidy table, see `COLUMNS`
+    STORE/commits/<2 hex>/<run id>.json    written last: a run is stored if and only if it is there
 
 Both are written to a temporary file, synced and renamed, so a killed process leaves nothing that is
 read as whole. The commit holds the SHA-256 of the parquet file; a file that does not match is
@@ -12,6 +12,7 @@ reported by name and the run is trained again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ("run_id", "step", "epoch", "examples", "metric", "split", "value")
 TRAINED = ("complete", "diverged")
 STATUSES = (*TRAINED, "failed")
+_ATTEMPTS = 20
 
 
 class StoreError(Exception):
@@ -127,16 +129,36 @@ class Store:
     def lacking(self, run_ids: Iterable[str]) -> list[str]:
         """Ids, in order, whose run has to be trained: not stored, failed, or damaged."""
         known = self.known()
-        return [i for i in dict.fromkeys(run_ids) if i not in known or self._usable(i) is None]
+        return [i for i in dict.fromkeys(run_ids) if i not in known or self._sound(i) is None]
 
-    def _usable(self, run_id: str) -> Commit | None:
+    def _sound(self, run_id: str) -> tuple[Commit, bytes] | None:
+        """Commit of a trained run and the content of its table, which has the right checksum.
+
+        Damage is logged with the file's name and the commit taken back.
+        """
         commit = self.commit_of(run_id)
-        if commit is None or commit.status not in TRAINED:
-            return None
-        if not self._table(run_id).is_file():
-            log.warning("%s is missing; the run will be trained again", self._table(run_id))
-            return None
-        return commit
+        while commit is not None and commit.status in TRAINED:
+            path = self._table(run_id)
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                fault = "is missing"
+            except OSError as error:
+                log.warning("%s cannot be read: %s", path, error)
+                return None
+            else:
+                if hashlib.sha256(content).hexdigest() == commit.sha256:
+                    return commit, content
+                fault = "is damaged (wrong checksum)"
+            before, commit = commit, self.commit_of(run_id)
+            if commit == before:
+                log.warning("%s %s; the run will be trained again", path, fault)
+                # In a store that is read-only the commit stays, and is found wrong every time.
+                with contextlib.suppress(OSError):
+                    self._marker(run_id).unlink(missing_ok=True)
+                return None
+            # Another process has stored the run between our two looks.
+        return None
 
     def read(self, run_id: str) -> tuple[Commit, pd.DataFrame] | None:
         """Return a trained run's commit and table.
@@ -146,20 +168,8 @@ class Store:
         """
         import pandas as pd
 
-        commit = self._usable(run_id)
-        if commit is None:
-            return None
-        path = self._table(run_id)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            log.warning("%s cannot be read: %s", path, error)
-            return None
-        if hashlib.sha256(content).hexdigest() != commit.sha256:
-            log.warning("%s is damaged (wrong checksum); the run will be trained again", path)
-            self._marker(run_id).unlink(missing_ok=True)
-            return None
-        return commit, pd.read_parquet(io.BytesIO(content))
+        found = self._sound(run_id)
+        return None if found is None else (found[0], pd.read_parquet(io.BytesIO(found[1])))
 
     def failures(self, run_ids: Iterable[str]) -> Iterator[Commit]:
         """Yield the commits of runs that failed."""
@@ -179,9 +189,24 @@ class Store:
         buffer = io.BytesIO()
         table[list(COLUMNS)].to_parquet(buffer, index=False)
         content = buffer.getvalue()
-        write_atomic(self._table(commit.run_id), content)
         whole = Commit(**{**vars(commit), "sha256": hashlib.sha256(content).hexdigest()})
-        write_atomic(self._marker(commit.run_id), _json(vars(whole)))
+        for _ in range(_ATTEMPTS):
+            write_atomic(self._table(commit.run_id), content)
+            write_atomic(self._marker(commit.run_id), _json(vars(whole)))
+            if self._matches(commit.run_id):
+                break
+
+    def _matches(self, run_id: str) -> bool:
+        """Whether table and commit are of one process, where several store the same run at once.
+
+        Whoever writes last also looks last, so one of them makes it so.
+        """
+        commit = self.commit_of(run_id)
+        try:
+            content = self._table(run_id).read_bytes()
+        except OSError:
+            return False
+        return commit is not None and hashlib.sha256(content).hexdigest() == commit.sha256
 
     def put_failure(self, commit: Commit) -> None:
         """Note that a run failed, unless it has been trained meanwhile."""

@@ -98,7 +98,8 @@ def threads_of(cfg: DictConfig) -> int:
 
     launcher = HydraConfig.get().launcher
     jobs = launcher.get("n_jobs") if launcher is not None else None
-    sweeping = HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN"
+    mode = HydraConfig.get().mode
+    sweeping = mode is not None and mode.name == "MULTIRUN"
     if not sweeping or jobs is None:
         return cores
     return max(1, cores // min(cores, cores if jobs < 1 else jobs))

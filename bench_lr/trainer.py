@@ -56,7 +56,7 @@ class BlockOptimizer(torch.optim.Optimizer):
     def __init__(self, cohort: Cohort) -> None:
         super().__init__([slot.data for slot in cohort.network.slots], {})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Train the block that `closure` holds."""
         return None if closure is None else closure()
 

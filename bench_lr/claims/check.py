@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench_lr import criteria, figures
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
-from bench_lr.schema import Claim, CriterionSpec
+from bench_lr.schema import COUNTS, METRICS, Claim, CriterionSpec, Measure
 
 
 def check_claim(claim: Claim) -> list[Problem]:
-    """Return every mistake in the criteria and the figure of a claim."""
+    """Return every mistake in the criteria and the figure of a claim.
+
+    Where the claim has neither arms nor calculations they are not known, and what hangs on them is
+    not checked.
+    """
     return [*_criteria_problems(claim), *_figure_problems(claim)]
 
 
@@ -40,17 +44,35 @@ def criterion_params(claim: Claim, spec: CriterionSpec) -> dict[str, Any]:
 
 
 def _criteria_problems(claim: Claim) -> list[Problem]:
+    specs = claim.spec.criteria
     found: list[Problem] = []
+    if _arms_known(claim) and not any(spec.role == "claim" for spec in specs):
+        found.append(Problem(claim.file, "criteria", "no role claim", "at least one, to decide it"))
     seen: set[str] = set()
-    names = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
-    for spec in claim.spec.criteria:
-        key = f"criteria.{spec.id}"
+    for spec in specs:
         if spec.id in seen:
+            key = f"criteria.{spec.id}"
             found.append(Problem(claim.file, key, "the id twice", "an id each"))
         seen.add(spec.id)
-        if spec.kind not in criteria.KINDS:
-            found.append(unknown(claim.file, f"{key}.kind", spec.kind, criteria.KINDS))
-            continue
+        found += _criterion_problems(claim, spec)
+    return found
+
+
+def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
+    key = f"criteria.{spec.id}"
+    found: list[Problem] = []
+    if spec.measure is not None:
+        found += _measure_problems(claim, spec, spec.measure, f"{key}.measure")
+    if spec.kind not in criteria.KINDS:
+        return [*found, unknown(claim.file, f"{key}.kind", spec.kind, criteria.KINDS)]
+    if not _arms_known(claim):
+        filled = [*spec.by_arm, *(["order"] if spec.order_by else [])]
+        known = criteria.parameters(spec.kind)
+        if any(n in known and known[n].default is known[n].empty for n in filled):
+            return found
+        texts = criteria.problems(spec.kind, spec.params)
+    else:
+        names = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
         found += [
             unknown(claim.file, f"{key}.arms", pattern, names)
             for pattern in spec.arms
@@ -60,12 +82,39 @@ def _criteria_problems(claim: Claim) -> list[Problem]:
         trained = [name for name in chosen if name not in claim.spec.calculations]
         if trained and spec.measure is None:
             found.append(Problem(claim.file, f"{key}.measure", "nothing", "a measure of the runs"))
-        if claim.profile.may_judge or not trained:
-            found += [
-                Problem(claim.file, key, text, "see the kind's parameters")
-                for text in criteria.problems(spec.kind, criterion_params(claim, spec), chosen)
-            ]
-    return found
+        judged = claim.profile.may_judge or not trained
+        texts = (
+            criteria.problems(spec.kind, criterion_params(claim, spec), chosen) if judged else ()
+        )
+    return [*found, *(Problem(claim.file, key, t, "see the kind's parameters") for t in texts)]
+
+
+def _arms_known(claim: Claim) -> bool:
+    return bool(claim.arms or claim.spec.calculations)
+
+
+def _measure_problems(
+    claim: Claim, spec: CriterionSpec, what: Measure, key: str
+) -> Iterator[Problem]:
+    """What the runs' results will not have, as far as the claim says."""
+    if what.metric not in METRICS:
+        yield unknown(claim.file, f"{key}.metric", what.metric, METRICS)
+    if what.reduce == "mean_last" and not isinstance(what.epochs, int):
+        yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a number of epochs")
+    if what.reduce in ("at", "mean_at") and not (isinstance(what.epochs, tuple) and what.epochs):
+        yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a list of epochs")
+    chosen = set(selected_arms(claim, spec))
+    runs = [arm.runs[0] for arm in claim.arms if arm.name in chosen]
+    if what.metric not in COUNTS and runs:
+        splits = sorted(set.intersection(*(set(run.evaluation.splits) for run in runs)))
+        if what.split not in splits:
+            yield unknown(claim.file, f"{key}.split", what.split, splits)
+    if claim.profile.max_epochs is None and runs:
+        last = min(run.epochs for run in runs)
+        listed = what.epochs if isinstance(what.epochs, tuple) else (what.epochs or 0,)
+        if max((*listed, what.from_epoch)) > last:
+            found = f"{max((*listed, what.from_epoch)):g}"
+            yield Problem(claim.file, f"{key}.epochs", found, f"at most {last}, the runs' length")
 
 
 def _figure_problems(claim: Claim) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 from collections.abc import Iterable, Sequence
@@ -55,8 +56,11 @@ def matching(globs: Iterable[str], ids: Iterable[str]) -> list[str]:
 def group_file(roots: Sequence[Path], group: str, name: str) -> Path | None:
     """File of option `name` of a configuration group, or None."""
     for root in roots:
-        if (path := root / group / f"{name}.yaml").is_file():
-            return path
+        path = root / group / f"{name}.yaml"
+        # Where a name is no file name (too long), there is no such file.
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file():
+                return path
     return None
 
 
@@ -83,7 +87,10 @@ def read_yaml(path: Path, problems: list[Problem]) -> Any | None:
     except yaml.YAMLError as error:
         problems.append(Problem(display(path), "", " ".join(str(error).split()), "valid YAML"))
     except (OmegaConfBaseException, OSError, UnicodeDecodeError, ValueError) as error:
-        problems.append(Problem(display(path), "", str(error).splitlines()[0], "readable YAML"))
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        problems.append(Problem(display(path), "", text, "readable YAML"))
+    except RecursionError:
+        problems.append(Problem(display(path), "", "endless or very deep nesting", "plain YAML"))
     return None
 
 

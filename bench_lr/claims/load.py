@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench_lr.claims.files import (
@@ -15,9 +15,18 @@ from bench_lr.claims.files import (
     matching,
     read_yaml,
 )
-from bench_lr.claims.problems import ConfigError, Problem, parse, unknown
+from bench_lr.claims.problems import ConfigError, Problem, parse, under, unknown
 from bench_lr.claims.settings import Resolver, arm_settings, merged
-from bench_lr.schema import Arm, Claim, ClaimFile, Profile, ProfilePatch, Setting
+from bench_lr.schema import (
+    Arm,
+    Claim,
+    ClaimFile,
+    CriterionSpec,
+    FigureSpec,
+    Profile,
+    ProfilePatch,
+    Setting,
+)
 
 
 def load_profile(name: str, roots: Sequence[Path] | None = None) -> Profile:
@@ -53,7 +62,8 @@ def load_claims(
     """Load the claims that match any of `globs` (all without one), resolved for `profile`.
 
     `override` and `seeds` replace what the claims say, in every arm. `check` looks further into
-    each claim that is sound so far (criteria and figures, which training knows nothing of).
+    each claim (criteria and figures, which training knows nothing of); a claim with mistakes is
+    given to it without arms.
 
     Raises
     ------
@@ -73,18 +83,22 @@ def load_claims(
         content = read_yaml(path, problems)
         if content is None:
             continue
-        spec = parse(ClaimFile, content, display(path), "", problems)
+        mine: list[Problem] = []
+        spec = parse(ClaimFile, content, display(path), "", mine)
         if isinstance(spec, ClaimFile):
-            problems += [
+            mine += [
                 unknown(display(path), "profiles", name, profiles)
                 for name in spec.profiles
                 if name not in profiles
             ]
-            before = len(problems)
-            claim = resolve(claim_id, path, spec, profile, resolver, problems, override, seeds)
-            if check is not None and len(problems) == before:
-                problems += check(claim)
+            claim = resolve(claim_id, path, spec, profile, resolver, mine, override, seeds)
             claims.append(claim)
+        else:
+            spec = sound_part(content)
+            claim = Claim(claim_id, display(path), profile, spec, ())
+        if check is not None:
+            mine += check(without_arms(claim) if mine else claim)
+        problems += mine
     if problems:
         raise ConfigError(problems)
     return claims
@@ -103,23 +117,62 @@ def resolve(
     """Resolve one claim; what is wrong with it is added to `problems`."""
     file = display(path)
     patch = spec.profiles.get(profile.name, ProfilePatch())
-    mine: list[Problem] = []
+    layers = {
+        "command line": override,
+        f"profiles.{profile.name}.train": patch.train,
+        "train": spec.train,
+    }
     count = seeds or patch.seeds or spec.seeds or profile.seeds
     if profile.max_epochs is not None:
         count = min(count, profile.seeds)
     arms = []
-    for name, setting in arm_settings(spec, patch, file, mine).items():
+    wrong: dict[str, list[Problem]] = {}
+    before = len(problems)
+    for name, setting in arm_settings(spec, patch, file, problems).items():
         whole = merged(spec.train, patch.train, setting, override)
-        before = len(problems)
-        first = resolver.run(whole, 0, file, f"arm {name!r}")
+        wrong[name] = []
+        first = resolver.run(whole, 0, file, wrong[name])
         if first is not None:
             arms.append(Arm(name, tuple(dataclasses.replace(first, seed=s) for s in range(count))))
-        elif len(problems) == before:
-            mine.append(Problem(file, f"arm {name!r}", "a broken group file", "see above"))
-    if not mine and not spec.calculations and not arms and not problems:
-        mine.append(
+    problems += _located(wrong, layers)
+    if not wrong and not spec.calculations and len(problems) == before:
+        problems.append(
             Problem(file, "", "no grid, arms or calculations", "something to run or compute")
         )
     claim = Claim(claim_id, file, profile, spec, tuple(arms), patch.why)
-    problems += mine
-    return claim
+    return claim if len(arms) == len(wrong) else without_arms(claim)
+
+
+def _located(
+    wrong: Mapping[str, Sequence[Problem]], layers: Mapping[str, Setting | None]
+) -> Iterator[Problem]:
+    """Yield the problems of arms; one that all of them have is told once, where it comes from."""
+    shared = set.intersection(*(set(found) for found in wrong.values())) if wrong else set()
+    for problem in dict.fromkeys(p for found in wrong.values() for p in found if p in shared):
+        word = problem.key.partition(".")[0]
+        origins = [n for n, s in layers.items() if s is not None and getattr(s, word, None)]
+        yield under(problem, origins[0] if origins and len(wrong) > 1 else _arms_name(wrong))
+    for name, found in wrong.items():
+        yield from (under(p, f"arm {name!r}") for p in found if p not in shared)
+
+
+def _arms_name(wrong: Mapping[str, object]) -> str:
+    return "every arm" if len(wrong) > 1 else f"arm {next(iter(wrong))!r}"
+
+
+def sound_part(content: object) -> ClaimFile:
+    """Return what of a faulty claim file can still be looked at: its criteria and its figure."""
+    given = content if isinstance(content, Mapping) else {}
+    items = given.get("criteria")
+    listed = items if isinstance(items, list) else []
+    criteria = [parse(CriterionSpec, item, "", "", []) for item in listed]
+    figure = parse(FigureSpec, given.get("figure"), "", "", []) or FigureSpec("curves")
+    sound = tuple(item for item in criteria if item is not None)
+    return ClaimFile("-", "-", "-", "-", "s", sound, figure)
+
+
+def without_arms(claim: Claim) -> Claim:
+    """Return a claim whose arms are not known."""
+    return dataclasses.replace(
+        claim, arms=(), spec=dataclasses.replace(claim.spec, calculations={})
+    )

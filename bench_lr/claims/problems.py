@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -39,6 +40,11 @@ class ConfigError(Exception):
         super().__init__(f"{count} mistake{'s' * (count > 1)} in the configuration:\n{lines}")
 
 
+def under(problem: Problem, place: str) -> Problem:
+    """Return a problem with its key continued to the left."""
+    return replace(problem, key=f"{place}.{problem.key}".rstrip("."))
+
+
 def nearest(word: object, allowed: Iterable[str]) -> str:
     """Return the allowed word most like `word`, or an empty string."""
     close = difflib.get_close_matches(str(word), list(allowed), n=1, cutoff=0.5)
@@ -62,6 +68,9 @@ def parse(schema: Any, content: object, file: str, key: str, problems: list[Prob
 
     Returns the typed value, or None after adding every mistake to `problems`.
     """
+    if odd := [_odd(value, file, path) for path, value in _odd_values(content, key)]:
+        problems += odd
+        return None
     try:
         text = json.dumps(content, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -70,17 +79,72 @@ def parse(schema: Any, content: object, file: str, key: str, problems: list[Prob
     try:
         return adapter(schema).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        problems += [_problem(schema, dict(e), file, key) for e in error.errors(include_url=False)]
+        errors = [dict(e) for e in error.errors(include_url=False)]
+    plain = json.loads(text)
+    mine: dict[tuple[str, str], Problem] = {}
+    for item in errors:
+        if not _follows(item, errors):
+            problem = _problem(schema, item, plain, file, key)
+            # Each alternative of a union says what it would have taken.
+            same = mine.setdefault((problem.key, problem.found), problem)
+            if problem.allowed not in same.allowed:
+                allowed = f"{same.allowed}, or {problem.allowed}"
+                mine[problem.key, problem.found] = replace(same, allowed=allowed)
+    problems += mine.values()
     return None
 
 
-def _problem(schema: Any, error: dict[str, Any], file: str, key: str) -> Problem:
-    path = [str(part) for part in error["loc"]]
-    where = ".".join([key, *path] if key else path)
+def _odd_values(content: object, key: str) -> Iterator[tuple[str, object]]:
+    """Yield what JSON cannot say, with the key that leads to it."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _odd_values(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(content, list | tuple):
+        for position, value in enumerate(content):
+            yield from _odd_values(value, f"{key}.{position}".lstrip("."))
+    elif isinstance(content, float):
+        if not math.isfinite(content):
+            yield key, content
+    elif not isinstance(content, str | int | None):
+        yield key, content
+
+
+def _odd(value: object, file: str, key: str) -> Problem:
+    allowed = "a finite number" if isinstance(value, float) else "plain YAML values"
+    return Problem(file, key, _short(value), allowed)
+
+
+def _follows(error: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a list is called too short only because its items are wrong."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(e["loc"]) > len(place) and e["loc"][: len(place)] == place for e in errors
+    )
+
+
+def _path(content: Any, error: Mapping[str, Any]) -> list[str]:
+    """Keys that lead to an error, without the names that pydantic gives to a union's members."""
+    path = []
+    for position, part in enumerate(error["loc"]):
+        if isinstance(content, dict | list) and _has(content, part):
+            content = content[part]
+        elif position + 1 < len(error["loc"]) or not error["type"].startswith("missing"):
+            continue
+        path.append(str(part))
+    return path
+
+
+def _has(content: Any, part: object) -> bool:
+    """Whether a mapping has a key, or a list an index."""
+    return part in (content if isinstance(content, dict) else range(len(content)))
+
+
+def _problem(schema: Any, error: dict[str, Any], content: object, file: str, key: str) -> Problem:
+    where = ".".join([key] * bool(key) + _path(content, error))
     found = _short(error["input"])
     match error["type"]:
         case "unexpected_keyword_argument":
-            word = path[-1]
+            word = str(error["loc"][-1])
             allowed = _fields_at(schema, error["loc"][:-1])
             return Problem(
                 file, where, f"unknown key {word!r}", ", ".join(allowed), nearest(word, allowed)
@@ -99,6 +163,7 @@ def _problem(schema: Any, error: dict[str, Any], file: str, key: str) -> Problem
         case "union_tag_not_found":
             return Problem(file, where, found, "a mapping with a kind")
     text = str(error["msg"]).removeprefix("Input should be ")
+    text = {"an object": "a mapping", "a valid array": "a list"}.get(text, text)
     return Problem(file, where, found, text)
 
 

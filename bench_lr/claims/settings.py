@@ -11,10 +11,29 @@ from typing import Any
 from bench_lr.budget import steps_per_epoch
 from bench_lr.claims.files import display, group_file, group_names, read_yaml
 from bench_lr.claims.problems import Problem, parse, unknown
-from bench_lr.schema import Arm, ArmKey, ClaimFile, Profile, ProfilePatch, RunConfig, Setting
-from bench_lr.shapes import EXAMPLES, ModelError, walk
+from bench_lr.schedules import Schedule
+from bench_lr.schema import (
+    Arm,
+    ArmKey,
+    ClaimFile,
+    ModelConfig,
+    OptimizerConfig,
+    Profile,
+    ProfilePatch,
+    RunConfig,
+    Setting,
+    TaskConfig,
+)
+from bench_lr.shapes import EXAMPLES, TRAIN_EXAMPLES, ModelError, walk
 
-GROUPS = ("task", "model", "optimizer", "schedule")
+GROUPS: dict[str, Any] = {
+    "task": TaskConfig,
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": Schedule,
+}
+LEFT_OUT = {"optimizer": {"lr": 1.0}, "task": {"train_size": 1, "validation_size": 0}}
+"""What a group's file may leave to the claim."""
 DEFAULTS = {"optimizer": "sgd", "schedule": "constant"}
 REQUIRED = ("task", "model", "lr")
 
@@ -37,41 +56,54 @@ def merged(*settings: Setting | None) -> dict[str, Any]:
 
 
 class Resolver:
-    """Turns settings into `RunConfig`, reading configuration groups by name."""
+    """Turns settings into `RunConfig`, reading configuration groups by name.
+
+    What is wrong with a group's file is added to `problems`, once.
+    """
 
     def __init__(self, roots: Sequence[Path], profile: Profile, problems: list[Problem]) -> None:
         self._roots, self._profile, self._problems = roots, profile, problems
         self._groups: dict[tuple[str, str], Any] = {}
 
-    def _group(self, group: str, value: Any, file: str, key: str) -> dict[str, Any] | None:
+    def _group(
+        self, group: str, value: Any, file: str, problems: list[Problem]
+    ) -> dict[str, Any] | None:
         if isinstance(value, Mapping):
             return dict(value)
         if (group, value) not in self._groups:
             path = group_file(self._roots, group, value)
             if path is None:
-                names = group_names(self._roots, group)
-                self._problems.append(unknown(file, f"{key}.{group}", value, names))
+                problems.append(unknown(file, group, value, group_names(self._roots, group)))
                 return None
-            content = read_yaml(path, self._problems)
-            if content is not None and not isinstance(content, dict):
-                self._problems.append(
-                    Problem(display(path), "", type(content).__name__, "a mapping")
-                )
-                content = None
-            self._groups[group, value] = content
+            self._groups[group, value] = self._read(group, path)
         content = self._groups[group, value]
         return None if content is None else dict(content)
 
-    def run(self, setting: Mapping[str, Any], seed: int, file: str, key: str) -> RunConfig | None:
-        """Resolve one run, or return None after noting what is wrong with it."""
+    def _read(self, group: str, path: Path) -> dict[str, Any] | None:
+        before = len(self._problems)
+        content = read_yaml(path, self._problems)
+        if len(self._problems) > before:
+            return None
+        whole = {**LEFT_OUT.get(group, {}), **content} if isinstance(content, dict) else content
+        sound = parse(GROUPS[group], whole, display(path), "", self._problems)
+        return None if sound is None else content
+
+    def run(
+        self, setting: Mapping[str, Any], seed: int, file: str, problems: list[Problem]
+    ) -> RunConfig | None:
+        """Resolve one run; return None if something is wrong with it, which `problems` then says.
+
+        Their keys are relative to the run's settings.
+        """
+        before = len(problems)
         setting = {**DEFAULTS, **setting}
         missing = [name for name in REQUIRED if name not in setting]
         if "batches" not in setting:
             missing += [name for name in ("batch_size", "epochs") if name not in setting]
         if missing:
-            self._problems.append(Problem(file, key, "no " + ", no ".join(missing), "a value each"))
+            problems.append(Problem(file, "", "no " + ", no ".join(missing), "a value each"))
             return None
-        found = {g: self._group(g, setting[g], file, key) for g in GROUPS}
+        found = {g: self._group(g, setting[g], file, problems) for g in GROUPS}
         if any(content is None for content in found.values()):
             return None
         task, model, optimizer, schedule = (dict(found[g] or {}) for g in GROUPS)
@@ -84,8 +116,8 @@ class Resolver:
         batches = setting.get("batches") or ((setting["epochs"], setting["batch_size"]),)
         total = sum(epochs for epochs, _ in batches)
         if "epochs" in setting and total != setting["epochs"]:
-            self._problems.append(
-                Problem(file, f"{key}.batches", f"{total} epochs", f"{setting['epochs']} epochs")
+            problems.append(
+                Problem(file, "batches", f"{total} epochs", f"{setting['epochs']} epochs")
             )
         self._cap(task, batches)
         phases = [
@@ -106,10 +138,10 @@ class Resolver:
         for name in ("drop_last", "dtype"):
             if name in setting:
                 content[name] = setting[name]
-        run = parse(RunConfig, content, file, key, self._problems)
-        if not isinstance(run, RunConfig) or not self._sound(run, file, key):
-            return None
-        return run
+        run = parse(RunConfig, content, file, "", problems)
+        if isinstance(run, RunConfig):
+            problems += _unsound(run, file)
+        return run if len(problems) == before and isinstance(run, RunConfig) else None
 
     def _cap(self, task: dict[str, Any], batches: Sequence[Sequence[int]]) -> None:
         profile = self._profile
@@ -119,46 +151,54 @@ class Resolver:
             # Room for two batches, so that a plumbing test takes steps at every batch size.
             room = max(profile.max_train_size, *(2 * min(size, 500) for _, size in batches))
             task["train_size"] = min(task["train_size"], room)
-            task["validation_size"] = min(task.get("validation_size", 0), profile.max_train_size)
+            if isinstance(task.get("validation_size"), int):
+                task["validation_size"] = min(task["validation_size"], profile.max_train_size)
 
-    def _sound(self, run: RunConfig, file: str, key: str) -> bool:
-        """Check what one field alone cannot show."""
-        before = len(self._problems)
-        example, classes = EXAMPLES[run.task.data]
-        try:
-            output = walk(run.model, example)[-1]
-            if output != (classes,):
-                found = f"output {output}"
-                self._problems.append(Problem(file, f"{key}.model", found, f"({classes},)"))
-        except ModelError as error:
-            self._problems.append(Problem(file, f"{key}.model", str(error), "layers that fit"))
-        size = run.task.train_size
-        for phase in run.batches:
-            if steps_per_epoch(size, phase.batch_size, run.drop_last) < 1:
-                found = f"batch size {phase.batch_size} with drop_last"
-                self._problems.append(
-                    Problem(file, f"{key}.batch_size", found, f"at most {size} (train_size)")
-                )
-            normed = any(layer.kind == "batch_norm" for layer in run.model.layers)
-            if normed and not run.drop_last and size % phase.batch_size == 1:
-                self._problems.append(
-                    Problem(
-                        file,
-                        f"{key}.batch_size",
-                        f"a last batch of one example with batch normalisation ({size} % "
-                        f"{phase.batch_size})",
-                        "drop_last: true, or another size",
-                    )
-                )
-        if "validation" in run.evaluation.splits and run.task.validation_size == 0:
-            self._problems.append(
-                Problem(file, f"{key}.evaluate_on", "validation, with validation_size 0", "test")
+
+def _unsound(run: RunConfig, file: str) -> list[Problem]:
+    """Return what is wrong with a run that one field alone cannot show."""
+    found: list[Problem] = []
+
+    def problem(key: str, what: str, allowed: str) -> None:
+        found.append(Problem(file, key, what, allowed))
+
+    example, classes = EXAMPLES[run.task.data]
+    try:
+        output = walk(run.model, example)[-1]
+        if output != (classes,):
+            problem("model", f"output {output}", f"({classes},)")
+    except ModelError as error:
+        problem("model", str(error), "layers that fit")
+    size = run.task.train_size
+    normed = any(layer.kind == "batch_norm" for layer in run.model.layers)
+    for phase in run.batches:
+        batch = phase.batch_size
+        if steps_per_epoch(size, batch, run.drop_last) < 1:
+            problem(
+                "batch_size", f"batch size {batch} with drop_last", f"at most {size} (train_size)"
             )
-        if run.optimizer.nesterov and run.optimizer.momentum == 0:
-            self._problems.append(
-                Problem(file, f"{key}.nesterov", "true with momentum 0", "a momentum above 0")
+        if normed and (batch == 1 or (not run.drop_last and size % batch == 1)):
+            problem(
+                "batch_size",
+                f"a batch of one example with batch normalisation (batch size {batch}, "
+                f"train_size {size})",
+                "another size, or drop_last: true where it is only the last batch",
             )
-        return len(self._problems) == before
+    available = TRAIN_EXAMPLES[run.task.data]
+    if size + run.task.validation_size > available:
+        problem(
+            "train_size",
+            f"{size} + validation_size {run.task.validation_size}",
+            f"at most the {available} training examples of {run.task.data}",
+        )
+    splits = run.evaluation.splits
+    if len(set(splits)) < len(splits):
+        problem("evaluate_on", "a split twice", "each split once")
+    if "validation" in splits and run.task.validation_size == 0:
+        problem("evaluate_on", "validation, with validation_size 0", "test")
+    if run.optimizer.nesterov and run.optimizer.momentum == 0:
+        problem("nesterov", "true with momentum 0", "a momentum above 0")
+    return found
 
 
 def arm_settings(
@@ -169,17 +209,18 @@ def arm_settings(
     named = spec.arms if patch.arms is None else patch.arms
     arms: dict[str, Setting] = {}
     known = [item.name for item in dataclasses.fields(Setting)]
+    before = len(problems)
     for axis, values in grid.items():
         if axis not in known:
             problems.append(unknown(file, f"grid.{axis}", axis, known))
         elif not values:
             problems.append(Problem(file, f"grid.{axis}", "an empty list", "at least one value"))
-    if grid and not problems:
-        for values in itertools.product(*grid.values()):
-            point = dict(zip(grid, values, strict=True))
+    if grid and len(problems) == before:
+        for chosen in itertools.product(*grid.values()):
+            point = dict(zip(grid, chosen, strict=True))
             name = " ".join(f"{axis}={value}" for axis, value in point.items())
             setting = parse(Setting, point, file, f"grid {name}", problems)
-            if name in arms:
+            if name in arms or setting in arms.values():
                 problems.append(Problem(file, "grid", f"{name} twice", "each value once"))
             if isinstance(setting, Setting):
                 arms[name] = setting

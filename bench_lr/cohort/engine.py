@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from bench_lr import models
 from bench_lr.cohort import losses
+from bench_lr.cohort.fallback import build_network
 from bench_lr.cohort.grouping import shape_key
-from bench_lr.cohort.network import CohortNetwork, LiftedNetwork, images
+from bench_lr.cohort.network import CohortNetwork, images
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
-from bench_lr.cohort.streams import epoch_order, keep_mask, keep_probability, split
+from bench_lr.cohort.streams import epoch_order, keep_mask, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
 from bench_lr.schema import RunConfig
@@ -47,13 +48,13 @@ class Cohort(nn.Module):
         As `arrange` returns them.
     dataset : Dataset
         Moves to the device with the module, as uint8.
+    build : callable, optional
+        Makes the initial network of a seed, in place of the configured layers.
 
     Raises
     ------
     ValueError
         If the runs do not form a cohort.
-    CannotLift
-        If the network has no cohort form.
     """
 
     train_x: Tensor
@@ -61,8 +62,14 @@ class Cohort(nn.Module):
     test_x: Tensor
     test_y: Tensor
     diverged_at: Tensor
+    _loss_sum: Tensor
 
-    def __init__(self, runs: Sequence[RunConfig], dataset: Dataset) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunConfig],
+        dataset: Dataset,
+        build: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         if len({shape_key(run) for run in runs}) != 1:
             raise ValueError("runs of different shapes cannot share a cohort")
@@ -80,17 +87,14 @@ class Cohort(nn.Module):
         splits = [split(config.task, len(self.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
         self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
-        initial = [models.build(config.model, example, seed).to(self.dtype) for seed in self.seeds]
+        make = build or (lambda seed: models.build(config.model, example, seed))
+        initial = [make(seed).to(self.dtype) for seed in self.seeds]
         modules = [initial[g] for g in range(grid.seeds) for _ in range(grid.arms)]
-        self.network: CohortNetwork = LiftedNetwork(modules, grid, config.task.loss)
-        self._widest = max(prod(shape) for shape in walk(config.model, example))
-        self._keep = {
-            position: keep_probability(layer.p)
-            for position, layer in enumerate(config.model.layers)
-            if layer.kind == "dropout"
-        }
-        self._lr = torch.from_numpy(learning_rates(runs)).to(self.dtype)
-        self._lr = self._lr.view(-1, grid.seeds, grid.arms)
+        self.network: CohortNetwork = build_network(modules, grid, config.task.loss, example)
+        shapes = [example] if build else walk(config.model, example)
+        self._widest = max(prod(shape) for shape in shapes)
+        rates = torch.from_numpy(learning_rates(runs)).to(self.dtype)
+        self._lr = rates.view(-1, grid.seeds, grid.arms)
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
         self.register_buffer("_loss_sum", torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
         self._loss_count = 0
@@ -130,7 +134,7 @@ class Cohort(nn.Module):
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
         return flat.view(self.grid.seeds, self.grid.arms)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def train_block(self, span: Span, indices: Tensor) -> None:
         """Take the steps of a span. Nothing here waits for the device."""
         assert self.rule is not None, "call start() first"
@@ -154,7 +158,7 @@ class Cohort(nn.Module):
         pixels = x.index_select(0, flat).view(*index.shape, *x.shape[1:])
         return images(pixels, self.dtype), y.index_select(0, flat).view(*index.shape, *y.shape[1:])
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def evaluate(self, span: Span) -> None:
         """Measure every run after `span`, and the mean training loss since the last time."""
         values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
@@ -206,25 +210,23 @@ class _SpanMasks:
         self._step = step
         return self
 
-    def __call__(self, position: int, shape: tuple[int, ...]) -> Tensor:
+    def __call__(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
         first, masks = self._made.get(position, (0, None))
         if masks is None or self._step >= first + len(masks):
-            first, masks = self._step, self._make(position, shape)
+            first, masks = self._step, self._make(position, shape, p)
             self._made[position] = first, masks
         return masks[self._step - first]
 
-    def _make(self, position: int, shape: tuple[int, ...]) -> Tensor:
+    def _make(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
         """Masks of the next steps, shape (steps, G, 1, B, *shape)."""
         span, cohort = self._span, self._cohort
         units = int(np.prod(shape))
         per_step = span.full_batch_size * units
-        layer = cohort.config.model.layers[position]
-        assert layer.kind == "dropout"
         bytes_a_step = per_step * len(cohort.seeds)
         steps = min(max(1, _MASK_BYTES // bytes_a_step), span.steps - self._step)
         first = span.first_step + self._step
         rows = [
-            keep_mask(seed, position, span.epoch, first, steps, per_step, layer.p)
+            keep_mask(seed, position, span.epoch, first, steps, per_step, p)
             for seed in cohort.seeds
         ]
         used = np.stack(rows, 1)[:, :, : span.batch_size * units]

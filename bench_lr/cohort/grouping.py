@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from bench_lr.identity import canonical_json, config_dict
@@ -60,5 +61,5 @@ def divide(cohort: Sequence[RunConfig], limit: int) -> list[list[RunConfig]]:
     cuts = [round(i * len(seeds) / parts) for i in range(parts + 1)]
     return [
         [run for seed in seeds[start:stop] for run in by_seed[seed]]
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in itertools.pairwise(cuts)
     ]

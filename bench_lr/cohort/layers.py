@@ -12,15 +12,17 @@ input, or None when the layer is the first with weights.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.streams import keep_probability
 
-Masks = Callable[[int, tuple[int, ...]], Tensor]
-"""(layer position, shape of one example) -> keep mask [G, 1, B, *shape] of the current step."""
+Masks = Callable[[int, tuple[int, ...], float], Tensor]
+"""(layer position, shape of one example, p) -> keep mask [G, 1, B, *shape] of the current step."""
 
 
 class CohortLayer(nn.Module):
@@ -147,14 +149,22 @@ class Linear(CohortLayer):
 
 
 class Conv2d(CohortLayer):
-    """2-D convolution as one GEMM a run over unfolded patches (im2col)."""
+    """2-D convolution, with the ReLU and max pooling that may follow it.
+
+    One GEMM a run over unfolded patches (im2col). The patches are ordered by their place in the
+    pooling window, so that pooling is an elementwise maximum of `pool` ** 2 contiguous pieces. Bias and
+    ReLU come after the maximum, which commutes with both. Ties go to the first value of a window,
+    as in PyTorch.
+    """
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, grid: Grid, module: nn.Conv2d, shared: bool) -> None:
+    def __init__(
+        self, grid: Grid, module: nn.Conv2d, shared: bool, pool: int = 1, relu: bool = False
+    ) -> None:
         super().__init__(grid)
-        self.shared = shared
+        self.shared, self.pool, self.relu = shared, pool, relu
         seeds, arms, self.channels = grid.seeds, grid.arms, module.out_channels
         self.inputs, self.kernel = module.in_channels, module.kernel_size[0]
         self.stride, self.padding = module.stride[0], int(module.padding[0])
@@ -185,51 +195,84 @@ class Conv2d(CohortLayer):
             state["bias"] = self.slots[1].by_run[where].clone()
         return state
 
-    def _patches(self, x: Tensor) -> tuple[Tensor, int, int]:
-        """Unfold [N, C, B, H, W] into [N, C * k * k, B * H' * W'], and give H', W'."""
+    def _patches(self, x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+        """Unfold [N, C, B, H, W] into [N, C k k, pool pool B H' W'], and give (B, H', W')."""
         if self.padding:
             x = nn.functional.pad(x, (self.padding,) * 4)
         x = x.contiguous()
         n, c, b, h, w = x.shape
-        k, s = self.kernel, self.stride
-        high, wide = (h - k) // s + 1, (w - k) // s + 1
+        k, s, q = self.kernel, self.stride, self.pool
+        high, wide = (((extent - k) // s + 1) // q for extent in (h, w))
         windows = x.as_strided(
-            (n, c, k, k, b, high, wide), (c * b * h * w, b * h * w, w, 1, h * w, s * w, s)
+            (n, c, k, k, q, q, b, high, wide),
+            (c * b * h * w, b * h * w, w, 1, s * w, s, h * w, s * q * w, s * q),
         )
         out = self._buffer("patches", windows.shape, x)
         out.copy_(windows)
-        return out.view(n, c * k * k, b * high * wide), high, wide
+        return out.view(n, c * k * k, q * q * b * high * wide), (b, high, wide)
 
     def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
-        seeds, arms, batch = self.grid.seeds, self.grid.arms, x.shape[3]
         self._input_shape = x.shape
-        patches, high, wide = self._patches(x.flatten(0, 1))
-        out = self._buffer("y", (patches.shape[0], self.weight.shape[1], patches.shape[2]), x)
-        if self.bias is None:
-            torch.bmm(self.weight, patches, out=out)
-        else:
-            torch.baddbmm(self.bias, self.weight, patches, out=out)
-        self._windows = patches
-        return out.view(seeds, arms, self.channels, batch, high, wide)
+        patches, (batch, high, wide) = self._patches(x.flatten(0, 1))
+        n, channels, pieces = patches.shape[0], self.weight.shape[1], self.pool**2
+        raw = self._buffer("raw", (n, channels, patches.shape[2]), x)
+        torch.bmm(self.weight, patches, out=raw)
+        self._raw = raw.view(n, channels, pieces, -1)
+        self._best = self._raw[:, :, 0]
+        if pieces > 1:
+            best = self._buffer("best", self._best.shape, x)
+            torch.maximum(self._raw[:, :, 0], self._raw[:, :, 1], out=best)
+            for piece in range(2, pieces):
+                torch.maximum(best, self._raw[:, :, piece], out=best)
+            self._best = best
+        y = self._best
+        if self.bias is not None:
+            y = torch.add(y, self.bias, out=self._buffer("y", y.shape, x))
+        if self.relu:
+            y = torch.clamp(y, min=0, out=self._buffer("y", y.shape, x))
+        self._windows, self._output = patches, y
+        return y.view(self.grid.seeds, self.grid.arms, self.channels, batch, high, wide)
 
     def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        delta = dy.reshape(*self.weight.shape[:2], -1)
+        delta = dy.reshape(*self._output.shape)
+        if self.relu:
+            out = self._buffer("d", delta.shape, dy)
+            torch.ops.aten.threshold_backward.grad_input(delta, self._output, 0, grad_input=out)
+            delta = out
+        bias = None if self.bias is None else delta.sum(2, keepdim=True)
+        if self.pool > 1:
+            delta = self._unpool(delta)
+        delta = delta.flatten(2)
         dx = None if self.shared else self._fold(delta, dy.shape)
         rule.outer(self.slots[0], delta, self._windows.transpose(1, 2))
-        if self.bias is not None:
-            rule.add(self.slots[1], delta.sum(2, keepdim=True))
+        if bias is not None:
+            rule.add(self.slots[1], bias)
         return dx
+
+    def _unpool(self, delta: Tensor) -> Tensor:
+        """Give the gradient of each window's maximum to the first piece that attains it.
+
+        Overwrites the outputs before pooling, which nothing needs any more, by their gradient.
+        """
+        left = delta.clone()
+        for piece in self._raw.unbind(2):
+            piece.eq_(self._best).mul_(left)
+            left.sub_(piece)
+        return self._raw
 
     def _fold(self, delta: Tensor, shape: torch.Size) -> Tensor:
         """Gradient of the layer's input: add every patch's gradient where the patch came from."""
         seeds, arms, c, b, h, w = self._input_shape
-        k, s, p = self.kernel, self.stride, self.padding
+        k, s, p, q = self.kernel, self.stride, self.padding, self.pool
         high, wide = shape[4:]
-        pieces = torch.bmm(self.weight.transpose(1, 2), delta).view(-1, c, k, k, b, high, wide)
+        from_patch = torch.bmm(self.weight.transpose(1, 2), delta)
+        from_patch = from_patch.view(-1, c, k, k, q, q, b, high, wide)
         dx = delta.new_zeros(seeds * arms, c, b, h + 2 * p, w + 2 * p)
-        for i in range(k):
-            for j in range(k):
-                dx[..., i : i + s * high : s, j : j + s * wide : s] += pieces[:, :, i, j]
+        step = s * q
+        for i, j, u, v in itertools.product(range(k), range(k), range(q), range(q)):
+            top, side = i + s * u, j + s * v
+            target = dx[..., top : top + step * high : step, side : side + step * wide : step]
+            target += from_patch[:, :, i, j, u, v]
         return dx[..., p : p + h, p : p + w].view(seeds, arms, c, b, h, w)
 
 
@@ -247,7 +290,7 @@ class BatchNorm(CohortLayer):
 
     def __init__(self, grid: Grid, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__(grid)
-        self.eps, self.momentum = module.eps, module.momentum
+        self.eps, self.momentum = module.eps, float(module.momentum or 0.0)
         shape = (grid.seeds, grid.arms, module.num_features)
         for name in ("weight", "bias", "running_mean", "running_var"):
             self.register_buffer(name, torch.zeros(shape, dtype=module.weight.dtype))
@@ -304,18 +347,18 @@ class Dropout(CohortLayer):
     `position` is the layer's place in the network, which names its random stream.
     """
 
-    def __init__(self, grid: Grid, position: int, keep: float) -> None:
+    def __init__(self, grid: Grid, position: int, p: float) -> None:
         super().__init__(grid)
-        self.position, self.keep = position, keep
+        self.position, self.p = position, p
 
     def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
         if masks is None:
             return x
         if x.dim() == 4:
-            mask = masks(self.position, tuple(x.shape[3:]))
+            mask = masks(self.position, tuple(x.shape[3:]), self.p)
         else:
-            mask = masks(self.position, (x.shape[2], *x.shape[4:])).transpose(2, 3)
-        self._mask = mask.to(x.dtype).mul_(1 / self.keep)
+            mask = masks(self.position, (x.shape[2], *x.shape[4:]), self.p).transpose(2, 3)
+        self._mask = mask.to(x.dtype).mul_(1 / keep_probability(self.p))
         return x * self._mask
 
     def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
@@ -377,11 +420,10 @@ class MaxPool2d(CohortLayer):
         dx = self._buffer("dx", self._input.shape, dy)
         if any(extent % self.kernel for extent in dx.shape[4:]):
             dx.zero_()
-        left = dy
+        left = dy.clone()
         for value, slope in zip(self._windows(self._input), self._windows(dx), strict=True):
-            wins = value == self._best
-            torch.mul(left, wins, out=slope)
-            left = left * ~wins
+            slope.copy_(value).eq_(self._best).mul_(left)
+            left.sub_(slope)
         return dx
 
 

@@ -12,7 +12,6 @@ from bench_lr.cohort import layers as cohort
 from bench_lr.cohort import losses
 from bench_lr.cohort.layers import CohortLayer, Masks
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
-from bench_lr.cohort.streams import keep_probability
 
 
 class CannotLift(TypeError):
@@ -57,14 +56,18 @@ class LiftedNetwork(nn.Module):
         if not isinstance(first, nn.Sequential):
             raise CannotLift(f"{type(first).__name__} is not an nn.Sequential")
         self.layers = nn.ModuleList()
-        shared = True
+        self._positions: list[int] = []
         self._first = 0
-        for position, module in enumerate(first):
-            layer = lift_layer(module, grid, position, shared)
+        children = list(first)
+        shared, position = True, 0
+        while position < len(children):
+            layer, taken = lift_layer(children, grid, position, shared)
             layer.load([m.get_submodule(str(position)) for m in modules])
             if shared and layer.slots:
-                shared, self._first = False, position
+                shared, self._first = False, len(self._positions)
             self.layers.append(layer)
+            self._positions.append(position)
+            position += taken
         self.slots = tuple(slot for layer in self._cohort_layers() for slot in layer.slots)
         self._loss: Callable[..., tuple[Tensor, Tensor]] = losses.LOSSES[loss]
 
@@ -95,29 +98,49 @@ class LiftedNetwork(nn.Module):
         """Return one run's state dict, with the keys of the ordinary network."""
         return {
             f"{position}.{name}": value
-            for position, layer in enumerate(self._cohort_layers())
+            for position, layer in zip(self._positions, self._cohort_layers(), strict=True)
             for name, value in layer.export(run).items()
         }
 
 
-def lift_layer(module: nn.Module, grid: Grid, position: int, shared: bool) -> CohortLayer:
-    """Return the cohort form of one layer; `shared` if its input has no arms yet."""
+def lift_layer(
+    children: Sequence[nn.Module], grid: Grid, position: int, shared: bool
+) -> tuple[CohortLayer, int]:
+    """Return the cohort form of the layer at `position` and how many layers it stands for.
+
+    `shared` if its input has no arms yet. A convolution takes the ReLU and the max pooling behind
+    it along.
+    """
+    module = children[position]
     match module:
         case nn.Linear():
-            return cohort.Linear(grid, module, shared)
+            return cohort.Linear(grid, module, shared), 1
         case nn.Conv2d() if _plain(module):
-            return cohort.Conv2d(grid, module, shared)
-        case nn.BatchNorm1d() | nn.BatchNorm2d() if module.affine and module.track_running_stats:
-            return cohort.BatchNorm(grid, module)
+            behind = [*children[position + 1 : position + 3], None, None]
+            relu = isinstance(behind[0], nn.ReLU)
+            pool = _kernel(behind[1 if relu else 0])
+            layer = cohort.Conv2d(grid, module, shared, pool or 1, relu)
+            return layer, 1 + relu + (pool is not None)
+        case nn.BatchNorm1d() | nn.BatchNorm2d() if _usual(module):
+            return cohort.BatchNorm(grid, module), 1
         case nn.Dropout():
-            return cohort.Dropout(grid, position, keep_probability(module.p))
+            return cohort.Dropout(grid, position, module.p), 1
         case nn.ReLU() | nn.Sigmoid() | nn.Tanh():
-            return cohort.Activation(grid, type(module))
-        case nn.MaxPool2d(stride=stride, kernel_size=int(kernel), padding=0) if stride == kernel:
-            return cohort.MaxPool2d(grid, kernel)
+            return cohort.Activation(grid, type(module)), 1
+        case nn.MaxPool2d() if (kernel := _kernel(module)) is not None:
+            return cohort.MaxPool2d(grid, kernel), 1
         case nn.Flatten(start_dim=1, end_dim=-1):
-            return cohort.Flatten(grid)
+            return cohort.Flatten(grid), 1
     raise CannotLift(f"layer {position}, {module}, has no cohort form")
+
+
+def _kernel(module: nn.Module | None) -> int | None:
+    """Kernel of a max pooling whose windows tile the image, None for anything else."""
+    match module:
+        case nn.MaxPool2d(kernel_size=int(kernel), stride=stride, padding=0, dilation=1):
+            tiles = stride == kernel and not module.ceil_mode and not module.return_indices
+            return kernel if tiles else None
+    return None
 
 
 def _plain(module: nn.Conv2d) -> bool:
@@ -129,6 +152,10 @@ def _plain(module: nn.Conv2d) -> bool:
         and not isinstance(module.padding, str)
         and all(pair[0] == pair[1] for pair in (*pairs, module.padding))
     )
+
+
+def _usual(module: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
+    return module.affine and module.track_running_stats and module.momentum is not None
 
 
 def images(raw: Tensor, dtype: torch.dtype) -> Tensor:

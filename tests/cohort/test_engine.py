@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench_lr import models
 from bench_lr.cohort import streams
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
@@ -323,3 +324,94 @@ def test_arrange_makes_full_grids_and_loses_no_run() -> None:
     groups = arrange([*missing, *other])
     assert sorted(map(len, groups)) == [2, 4, 6]
     assert {run for group in groups for run in group} == {*missing, *other}
+
+
+class Residual(torch.nn.Module):
+    """A network that no cohort layer describes."""
+
+    def __init__(self, inner: torch.nn.Sequential) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = self.inner[:2](x)
+        return self.inner[2:](torch.sin(first) + first)
+
+
+class Wrapped(torch.nn.Module):
+    """A network with a cohort form, hidden from the lift."""
+
+    def __init__(self, inner: torch.nn.Sequential) -> None:
+        super().__init__()
+        for name, child in inner.named_children():
+            self.add_module(name, child)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for child in self.children():
+            x = child(x)
+        return x
+
+
+@pytest.mark.parametrize("optimizer", ["plain", "all"])
+@pytest.mark.parametrize(
+    ("model", "together"),
+    [("sigmoid_tanh", True), ("batch_norm_dropout", False), ("convolution", False)],
+)
+def test_networks_without_a_cohort_form_train_alike_under_autograd(
+    model: str, together: bool, optimizer: str, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The explicit backward passes and the general autograd path agree."""
+    runs = sweep(config(model, optimizer=SGD[optimizer]), lrs=(0.02, 0.1))
+    (ordered,) = arrange(runs)
+
+    def build(seed: int) -> torch.nn.Module:
+        return Wrapped(models.build(ordered[0].model, (2, 11, 11), seed))
+
+    general = Cohort(ordered, data, build)
+    assert general.network.together is together
+    assert ("vmap;" if together else "one by one") in caplog.text.replace("vmap\n", "vmap;")
+    general.start()
+    for epoch in range(2):
+        for span in general.timetable.spans(epoch, 4):
+            general.train_block(span, general.indices(span))
+            if span.evaluate:
+                general.evaluate(span)
+    lifted = run_cohort(runs, data)
+    for index in range(len(runs)):
+        for name, value in lifted.network.export(index).items():
+            torch.testing.assert_close(
+                general.network.export(index)[name], value, rtol=1e-9, atol=1e-9
+            )
+    for got, expected in zip(general.records.values, lifted.records.values, strict=True):
+        for key, value in expected.items():
+            np.testing.assert_allclose(got[key], value, rtol=1e-9, atol=1e-12)
+
+
+def test_a_module_of_its_own_kind_equals_the_same_module_trained_alone(data: Dataset) -> None:
+    runs = sweep(config())
+
+    def build(seed: int) -> torch.nn.Module:
+        return Residual(models.build(config().model, (2, 11, 11), seed))
+
+    (ordered,) = arrange(runs)
+    cohort = Cohort(ordered, data, build)
+    cohort.start()
+    for epoch in range(2):
+        for span in cohort.timetable.spans(epoch, 7):
+            cohort.train_block(span, cohort.indices(span))
+    for index, run in enumerate(cohort.runs):
+        network = build(run.seed).double()
+        optimizer = torch.optim.SGD(network.parameters(), lr=run.optimizer.lr)
+        train_at, _ = streams.split(run.task, 120, run.seed)
+        for epoch in range(2):
+            order = train_at[streams.epoch_order(run.seed, epoch, 75)]
+            for start in range(0, 75, 8):
+                batch = torch.from_numpy(order[start : start + 8])
+                optimizer.zero_grad()
+                output = network(data.train_x[batch].double() / 255)
+                torch.nn.functional.cross_entropy(output, data.train_y[batch]).backward()
+                optimizer.step()
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(
+                cohort.network.export(index)[name], value, rtol=1e-9, atol=1e-9
+            )

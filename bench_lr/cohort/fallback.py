@@ -1,0 +1,220 @@
+"""Networks without a cohort form: `torch.func.vmap` over the runs, or the runs one by one.
+
+Slower than a lifted network, with the same interface and the same random streams; also the general
+autograd path that the explicit backward passes are checked against.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.nn import functional
+
+from bench_lr.cohort.layers import Masks
+from bench_lr.cohort.network import CannotLift, CohortNetwork, LiftedNetwork
+from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.streams import keep_probability
+
+log = logging.getLogger(__name__)
+
+
+class _StreamDropout(nn.Module):
+    """Dropout that takes its masks from the streams of the run at hand."""
+
+    def __init__(self, position: int, p: float) -> None:
+        super().__init__()
+        self.position, self.p = position, p
+        self.masks: Masks | None = None
+        self.seed = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        assert self.masks is not None
+        mask = self.masks(self.position, tuple(x.shape[1:]), self.p)[self.seed, 0]
+        return x * mask.to(x.dtype) / keep_probability(self.p)
+
+
+class AutogradNetwork(nn.Module):
+    """Any module that maps a batch to outputs, its parameters stacked over the runs.
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+        One initialised module a run, run (g, l) at index g * L + l.
+    together : bool
+        Compute all runs in one `vmap`; otherwise one by one.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], grid: Grid, loss: str, together: bool) -> None:
+        super().__init__()
+        self.grid, self.together, self._loss_name = grid, together, loss
+        template = copy.deepcopy(modules[0])
+        self._dropouts = _replace_dropout(template)
+        # In a tuple, so that the template's own parameters are no part of this module.
+        self._template = (template,)
+        self._parameters_of = {
+            name: f"p_{i}" for i, (name, _) in enumerate(_parameters(modules[0]))
+        }
+        self._buffers_of = {name: f"b_{i}" for i, (name, _) in enumerate(_buffers(modules[0]))}
+        stacks = [dict(_parameters(m)) | dict(_buffers(m)) for m in modules]
+        for name, own in (self._parameters_of | self._buffers_of).items():
+            self.register_buffer(own, torch.stack([s[name].detach() for s in stacks]).contiguous())
+        lead = (grid.seeds, grid.arms)
+        self.slots = tuple(
+            Slot(self, own, (*lead, *getattr(self, own).shape[1:]), 1)
+            for own in self._parameters_of.values()
+        )
+
+    def _stacked(self, names: dict[str, str]) -> dict[str, Tensor]:
+        return {name: getattr(self, own) for name, own in names.items()}
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """[G, 1, C, B, H, W] -> [G * L, B, C, H, W]."""
+        wide = x.transpose(2, 3).expand(-1, self.grid.arms, *_rest(x))
+        return wide.reshape(self.grid.runs, *wide.shape[2:])
+
+    def _call(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
+        output: Tensor = functional_call(self._template[0], state, (x,))
+        return output
+
+    def _loss(
+        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
+    ) -> Tensor:
+        output = self._call({**parameters, **buffers}, x)
+        if self._loss_name == "half_mse":
+            return (output - y).square().sum(1).mean() / 2
+        return functional.cross_entropy(output, y)
+
+    def train_step(self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule) -> Tensor:
+        """Train on one batch of every seed; return the loss before the update, (G, L)."""
+        self._template[0].train()
+        inputs = self._inputs(x)
+        targets = y.repeat_interleave(self.grid.arms, 0)
+        parameters, buffers = self._stacked(self._parameters_of), self._stacked(self._buffers_of)
+        compute: Any = grad_and_value(self._loss)
+        if self.together:
+            gradients, loss = vmap(compute)(parameters, buffers, inputs, targets)
+        else:
+            results = []
+            for run in range(self.grid.runs):
+                for dropout in self._dropouts:
+                    dropout.masks, dropout.seed = masks, run // self.grid.arms
+                own = {n: t[run] for n, t in parameters.items()}
+                statistics = {n: t[run] for n, t in buffers.items()}
+                results.append(self._one(own, statistics, inputs[run], targets[run]))
+            loss = torch.stack([value for _, value in results])
+            gradients = {name: torch.stack([g[name] for g, _ in results]) for name in parameters}
+        scale = rule.loss_scale()
+        for name, slot in zip(parameters, self.slots, strict=True):
+            gradient = gradients[name].view(slot.view)
+            if scale is not None:
+                gradient = gradient * slot.spread(scale)
+            rule.add(slot, gradient.view_as(slot.data))
+        per_run: Tensor = loss.detach().view(self.grid.seeds, self.grid.arms)
+        return per_run
+
+    def _one(
+        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+            loss = self._loss(leaves, buffers, x, y)
+            found = torch.autograd.grad(loss, list(leaves.values()))
+        return dict(zip(leaves, found, strict=True)), loss.detach()
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Return the outputs in evaluation mode, (G, L, B, outputs)."""
+        self._template[0].eval()
+        inputs = self._inputs(x)
+        state = self._stacked(self._parameters_of) | self._stacked(self._buffers_of)
+        if self.together:
+            output: Tensor = vmap(self._call)(state, inputs)
+        else:
+            output = torch.stack(
+                [
+                    self._call({n: t[run] for n, t in state.items()}, inputs[run])
+                    for run in range(self.grid.runs)
+                ]
+            )
+        return output.view(self.grid.seeds, self.grid.arms, *output.shape[1:])
+
+    def export(self, run: int) -> dict[str, Tensor]:
+        """Return one run's state dict, with the keys of the ordinary module."""
+        names = self._parameters_of | self._buffers_of
+        return {name: tensor[run].clone() for name, tensor in self._stacked(names).items()}
+
+
+def _parameters(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_parameters())
+
+
+def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_buffers())
+
+
+def _rest(x: Tensor) -> tuple[int, ...]:
+    swapped = x.transpose(2, 3)
+    return tuple(swapped.shape[2:])
+
+
+def _replace_dropout(module: nn.Module) -> list[_StreamDropout]:
+    found = []
+    for position, (path, child) in enumerate(list(module.named_modules())):
+        if isinstance(child, nn.Dropout):
+            if not path:
+                raise CannotLift("a bare dropout layer is no network")
+            parent, _, name = path.rpartition(".")
+            # Inside an nn.Sequential the position is the one a lifted network would use.
+            where = int(name) if name.isdigit() and not parent else position
+            made = _StreamDropout(where, child.p)
+            setattr(module.get_submodule(parent), name, made)
+            found.append(made)
+    return found
+
+
+def build_network(
+    modules: Sequence[nn.Module], grid: Grid, loss: str, example: tuple[int, ...]
+) -> CohortNetwork:
+    """Return the fastest form that the modules allow, saying so when it is not the lifted one.
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+        One initialised module a run, run (g, l) at index g * L + l.
+    example : tuple of int
+        Shape of one input.
+
+    Raises
+    ------
+    Exception
+        Whatever the module raises when it is run alone.
+    """
+    try:
+        return LiftedNetwork(modules, grid, loss)
+    except CannotLift as reason:
+        stateless = not _buffers(modules[0]) and not any(
+            isinstance(m, nn.Dropout) for m in modules[0].modules()
+        )
+        if stateless and _vmaps(modules[0], example):
+            log.warning("%s; its runs train together under torch.func.vmap", reason)
+            return AutogradNetwork(modules, grid, loss, together=True)
+        log.warning("%s, nor does it vmap; its runs train one by one, which is slow", reason)
+        return AutogradNetwork(modules, grid, loss, together=False)
+
+
+def _vmaps(module: nn.Module, example: tuple[int, ...]) -> bool:
+    """Whether every operation of the module has a batching rule, tried on two copies."""
+    state = {name: torch.stack([p, p]).detach() for name, p in module.named_parameters()}
+    x = torch.zeros(2, 1, *example, dtype=next(module.parameters()).dtype)
+    try:
+        vmap(lambda s, v: functional_call(module, s, (v,)))(state, x)
+    except RuntimeError:
+        return False
+    return True

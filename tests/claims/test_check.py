@@ -1,0 +1,201 @@
+"""Criteria and figures are checked before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_lr.claims.check import check_claim, criterion_params, selected_arms
+from bench_lr.claims.load import without_arms
+from tests.claims.samples import Edit, drop, edited, load, loaded, mistakes, put, write
+
+CRITERION = ("criteria", 0)
+
+# edit, key, a part of what was found, a part of what is allowed
+WRONG: dict[str, tuple[Edit, str, str, str]] = {
+    "unknown kind": (
+        put(*CRITERION, "kind", value="best_ram"),
+        "criteria.best.kind",
+        "best_ram",
+        "best_arm",
+    ),
+    "unknown parameter": (
+        put(*CRITERION, "params", "margn", value=1),
+        "criteria.best",
+        "'margn' (nearest: 'margin'",
+        "parameters",
+    ),
+    "parameter of the wrong type": (
+        put(*CRITERION, "params", "margin", value="wide"),
+        "criteria.best",
+        "margin must be float",
+        "parameters",
+    ),
+    "negative margin": (
+        put(*CRITERION, "params", "margin", value=-0.1),
+        "criteria.best",
+        "margin must be 0 or more",
+        "parameters",
+    ),
+    "missing parameter": (
+        drop(*CRITERION, "params", "expected"),
+        "criteria.best",
+        "missing parameter 'expected'",
+        "parameters",
+    ),
+    "arms that match nothing": (
+        put(*CRITERION, "arms", value=["lr=*", "batch*"]),
+        "criteria.best.arms",
+        "'batch*'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "no measure": (drop(*CRITERION, "measure"), "criteria.best.measure", "nothing", "a measure"),
+    "unknown metric": (
+        put(*CRITERION, "measure", "metric", value="acuracy"),
+        "criteria.best.measure.metric",
+        "'acuracy'",
+        "accuracy",
+    ),
+    "split that is not evaluated": (
+        put(*CRITERION, "measure", "split", value="test"),
+        "criteria.best.measure.split",
+        "'test'",
+        "validation",
+    ),
+    "mean of the last of nothing": (
+        drop(*CRITERION, "measure", "epochs"),
+        "criteria.best.measure.epochs",
+        "None",
+        "a number",
+    ),
+    "at a number instead of a list": (
+        put(*CRITERION, "measure", "reduce", value="at"),
+        "criteria.best.measure.epochs",
+        "2",
+        "a list",
+    ),
+    "after the end": (
+        put(*CRITERION, "measure", value={"metric": "loss", "reduce": "mean_at", "epochs": [1, 5]}),
+        "criteria.best.measure.epochs",
+        "5",
+        "at most 4",
+    ),
+    "nothing that decides": (
+        put(*CRITERION, "role", value="reading"),
+        "criteria",
+        "no role claim",
+        "at least one",
+    ),
+    "unknown figure": (put("figure", "kind", value="curve"), "figure.kind", "'curve'", "curves"),
+    "unknown parameter of a figure": (
+        put("figure", "params", "highlite", value="x"),
+        "figure.params.highlite",
+        "'highlite'",
+        "highlight",
+    ),
+    "parameter of a figure of the wrong type": (
+        put("figure", "params", "highlight", value=3),
+        "figure.params.highlight",
+        "3",
+        "string",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_told_before_training(name: str, tmp_path: Path) -> None:
+    edit, key, found, allowed = WRONG[name]
+    (problem,) = mistakes(tmp_path, edit)
+    assert problem.key == key
+    assert found in problem.found
+    assert allowed in problem.allowed
+
+
+def test_an_arm_that_no_run_produces_is_named_with_the_nearest(tmp_path: Path) -> None:
+    problems = mistakes(tmp_path, put(*CRITERION, "params", "expected", value="lr=0.55"))
+    assert problems[0].key == "criteria.best"
+    assert "unknown arm 'lr=0.55' (nearest: 'lr=0.5'" in problems[0].found
+
+
+def test_a_figure_without_a_required_parameter_is_refused(tmp_path: Path) -> None:
+    problems = mistakes(tmp_path, put("figure", value={"kind": "difference"}))
+    assert [(p.key, p.found) for p in problems] == [
+        ("figure.params.treatment", "nothing"),
+        ("figure.params.control", "nothing"),
+    ]
+
+
+def test_ids_of_criteria_are_unique(tmp_path: Path) -> None:
+    content = edited()
+    content["criteria"].append(content["criteria"][0])
+    write(tmp_path, {"me/one": content})
+    (problem,) = mistakes(tmp_path, lambda c: c.update(content))
+    assert (problem.key, problem.found) == ("criteria.best", "the id twice")
+
+
+def test_a_profile_that_judges_nothing_does_not_ask_for_what_its_short_runs_lack(
+    tmp_path: Path,
+) -> None:
+    assert loaded(tmp_path, profile="smoke").arms[0].runs[0].epochs == 1
+
+
+def test_arms_are_selected_by_name_and_pattern_in_the_claims_order(tmp_path: Path) -> None:
+    def chosen(*arms: str) -> list[str]:
+        edits = [put(*CRITERION, "arms", value=list(arms)), drop(*CRITERION, "order_by")]
+        edits.append(put(*CRITERION, "params", "expected", value="lr=0.5"))
+        claim = loaded(tmp_path, *edits)
+        return selected_arms(claim, claim.spec.criteria[0])
+
+    assert chosen() == ["lr=0.2", "lr=0.5", "lr=0.8"]
+    assert chosen("lr=0.8", "lr=0.5") == ["lr=0.5", "lr=0.8"]
+    assert chosen("lr=0.[58]") == ["lr=0.5", "lr=0.8"]
+
+
+def test_parameters_that_hang_on_the_arms_are_filled_in(tmp_path: Path) -> None:
+    grid = {"batch_size": [64, 8], "lr": [0.5, 0.1]}
+    claim = loaded(
+        tmp_path,
+        put("grid", value=grid),
+        put(
+            *CRITERION,
+            value={
+                "id": "slope",
+                "kind": "slope",
+                "measure": {"metric": "accuracy"},
+                "by_arm": {"x": "batch_size", "choice": "lr"},
+                "params": {"margin": 0.0},
+            },
+        ),
+        drop("figure", "params", "highlight"),
+        profile="smoke",
+    )
+    assert criterion_params(claim, claim.spec.criteria[0]) == {
+        "margin": 0.0,
+        "x": {f"batch_size={b} lr={r}": b for b in (64, 8) for r in (0.5, 0.1)},
+        "choice": {f"batch_size={b} lr={r}": r for b in (64, 8) for r in (0.5, 0.1)},
+    }
+
+
+def test_order_by_sorts_the_arms_by_number_not_by_name(tmp_path: Path) -> None:
+    claim = loaded(
+        tmp_path,
+        put("grid", "lr", value=[10, 0.5, 2]),
+        put("figure", "params", value={}),
+    )
+    params = criterion_params(claim, claim.spec.criteria[0])
+    assert params["order"] == ["lr=0.5", "lr=2", "lr=10"]
+
+
+def test_what_hangs_on_unknown_arms_is_not_checked(tmp_path: Path) -> None:
+    ordered: dict[str, Any] = {
+        "id": "ordered",
+        "kind": "ordered",
+        "measure": {"metric": "accuracy"},
+        "order_by": "lr",
+    }
+    content = edited()
+    content["criteria"].append(ordered)
+    (claim,) = load(write(tmp_path, {"me/one": content}))
+    assert check_claim(without_arms(claim)) == []

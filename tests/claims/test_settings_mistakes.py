@@ -1,0 +1,192 @@
+"""Settings that are sound one by one and make no run together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_lr.claims import ConfigError
+from tests.claims.samples import Edit, drop, edited, keys, load, mistakes, put, write
+
+LINEAR = {"kind": "linear", "out_features": 10}
+FLAT = {"kind": "flatten"}
+
+
+def layers(*items: dict[str, Any]) -> Edit:
+    return put("train", "model", value={"layers": list(items)})
+
+
+# edit, key, a part of what was found, a word that is allowed, nearest match
+WRONG: dict[str, tuple[Edit, str, str, str, str]] = {
+    "unknown task": (
+        put("train", "task", value="mnits"),
+        "train.task",
+        "'mnits'",
+        "mnist",
+        "mnist",
+    ),
+    "unknown model": (put("train", "model", value="aee"), "train.model", "'aee'", "cn", "ae"),
+    "no file name": (put("train", "model", value="a" * 400), "train.model", "aaa", "cn", ""),
+    "unknown optimizer": (
+        put("train", "optimizer", value="sdg"),
+        "train.optimizer",
+        "'sdg'",
+        "momentum",
+        "sgd",
+    ),
+    "unknown schedule": (
+        put("train", "schedule", value="constnt"),
+        "train.schedule",
+        "'constnt'",
+        "constant",
+        "constant",
+    ),
+    "epochs that do not add up": (
+        put("train", "batches", value=[[1, 64], [2, 128]]),
+        "train.batches",
+        "3 epochs",
+        "4 epochs",
+        "",
+    ),
+    "value twice": (put("grid", "lr", value=[0.5, 0.2, 0.5]), "grid", "lr=0.5 twice", "once", ""),
+    "value twice, spelt twice": (put("grid", "lr", value=[1, 1.0]), "grid", "lr=1.0", "once", ""),
+    "empty axis": (put("grid", "lr", value=[]), "grid.lr", "an empty list", "at least one", ""),
+    "unknown axis": (put("grid", "lrs", value=[1]), "grid.lrs", "'lrs'", "momentum", "lr"),
+    "bad value on an axis": (
+        put("grid", "lr", value=[0.5, -1]),
+        "grid lr=-1.lr",
+        "-1",
+        "greater than 0",
+        "",
+    ),
+    "arm named as the grid names one": (
+        put("arms", value={"lr=0.5": {"lr": 0.7}}),
+        "arms.lr=0.5",
+        "a name of the grid",
+        "another name",
+        "",
+    ),
+    "layers that do not fit": (
+        layers({"kind": "linear", "out_features": 10}),
+        "train.model",
+        "layer 0 (linear): needs features, got (1, 28, 28)",
+        "layers that fit",
+        "",
+    ),
+    "kernel larger than image": (
+        layers({"kind": "conv2d", "out_channels": 2, "kernel_size": 29}, FLAT, LINEAR),
+        "train.model",
+        "kernel 29 is larger",
+        "layers that fit",
+        "",
+    ),
+    "wrong number of classes": (
+        layers(FLAT, {"kind": "linear", "out_features": 9}),
+        "train.model",
+        "output (9,)",
+        "(10,)",
+        "",
+    ),
+    "drop_last of everything": (
+        lambda c: c["train"].update(batch_size=1001, drop_last=True),
+        "train.batch_size",
+        "1001 with drop_last",
+        "at most 1000",
+        "",
+    ),
+    "batch norm of one example": (
+        lambda c: c["train"].update(model="ra", batch_size=333),
+        "train.batch_size",
+        "one example with batch normalisation",
+        "drop_last",
+        "",
+    ),
+    "batch norm at batch size 1": (
+        lambda c: c["train"].update(model="ra", batch_size=1, drop_last=True),
+        "train.batch_size",
+        "one example with batch normalisation",
+        "another size",
+        "",
+    ),
+    "nesterov without momentum": (
+        put("train", "nesterov", value=True),
+        "train.nesterov",
+        "momentum 0",
+        "above 0",
+        "",
+    ),
+    "more examples than there are": (
+        put("train", "train_size", value=59_801),
+        "train.train_size",
+        "59801 + validation_size 200",
+        "60000",
+        "",
+    ),
+    "validation on nothing": (
+        put("train", "validation_size", value=0),
+        "every arm.evaluate_on",
+        "validation_size 0",
+        "test",
+        "",
+    ),
+    "a split twice": (
+        put("train", "evaluate_on", value=["test", "test"]),
+        "train.evaluate_on",
+        "a split twice",
+        "once",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_told_with_its_key_and_what_is_allowed(name: str, tmp_path: Path) -> None:
+    edit, key, found, allowed, nearest = WRONG[name]
+    (problem,) = mistakes(tmp_path, edit)
+    assert problem.file.endswith("claim/me/one.yaml")
+    assert problem.key == key
+    assert found in problem.found
+    assert allowed in problem.allowed
+    assert problem.nearest == nearest
+    for part in (problem.file, key, found, allowed, nearest):
+        assert part in str(problem)
+
+
+@pytest.mark.parametrize("name", ["task", "model", "batch_size", "epochs"])
+def test_a_run_cannot_be_without_a_needed_setting(name: str, tmp_path: Path) -> None:
+    (problem,) = mistakes(tmp_path, drop("train", name))
+    assert problem.key == "every arm"
+    assert problem.found == f"no {name}"
+
+
+def test_a_claim_without_anything_to_run_is_refused(tmp_path: Path) -> None:
+    (problem,) = mistakes(tmp_path, drop("grid"))
+    assert problem.found == "no grid, arms or calculations"
+
+
+def test_a_mistake_in_one_arm_names_that_arm(tmp_path: Path) -> None:
+    problems = mistakes(
+        tmp_path, put("arms", value={"good": {"lr": 0.1}, "bad": {"lr": 0.1, "model": "aee"}})
+    )
+    assert keys(problems) == ["arm 'bad'.model"]
+
+
+def test_a_mistake_in_a_group_file_names_that_file_once(tmp_path: Path) -> None:
+    model = tmp_path / "model" / "mine.yaml"
+    model.parent.mkdir()
+    model.write_text("layers: [{kind: flatten}, {kind: linear, out_featurs: 10}]")
+    optimizer = tmp_path / "optimizer" / "listed.yaml"
+    optimizer.parent.mkdir()
+    optimizer.write_text("- kind: sgd")
+    content = edited(put("train", "model", value="mine"), put("train", "optimizer", value="listed"))
+    write(tmp_path, {"me/one": content, "me/two": content})
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    told = [(Path(p.file).name, p.key, p.nearest) for p in caught.value.problems]
+    assert told == [
+        ("mine.yaml", "layers.1.out_features", ""),
+        ("mine.yaml", "layers.1.out_featurs", "out_features"),
+        ("listed.yaml", "", ""),
+    ]

@@ -1,0 +1,147 @@
+"""The calendar of a cohort: every step once, evaluations where they are due."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench_lr.budget import budget, steps_per_epoch
+from bench_lr.cohort.timetable import Span, Timetable, learning_rates
+from bench_lr.schedules import MultiStep, Step
+from bench_lr.schema import (
+    EvaluationConfig,
+    Linear,
+    ModelConfig,
+    OptimizerConfig,
+    Phase,
+    RunConfig,
+    TaskConfig,
+)
+
+runs = st.builds(
+    RunConfig,
+    task=st.builds(
+        TaskConfig,
+        data=st.just("mnist"),
+        train_size=st.integers(1, 300),
+        validation_size=st.just(0),
+    ),
+    model=st.just(ModelConfig((Linear(10),))),
+    optimizer=st.builds(OptimizerConfig, lr=st.floats(1e-3, 10)),
+    batches=st.lists(
+        st.builds(Phase, epochs=st.integers(1, 3), batch_size=st.integers(1, 320)),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    drop_last=st.booleans(),
+    evaluation=st.builds(EvaluationConfig, per_epoch=st.integers(1, 12)),
+)
+quickly = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def epochs_of(run: RunConfig, longest: int) -> Iterator[tuple[int, list[Span]]]:
+    """Yield batch size and spans of every epoch."""
+    timetable = Timetable.of(run)
+    for epoch, size in enumerate(timetable.batch_sizes):
+        yield size, list(timetable.spans(epoch, longest))
+
+
+@quickly
+@given(run=runs, longest=st.integers(1, 100))
+def test_spans_cover_every_epoch_once_in_order(run: RunConfig, longest: int) -> None:
+    before = 0
+    for epoch, (size, spans) in enumerate(epochs_of(run, longest)):
+        seen: list[int] = []
+        step = 0
+        for span in spans:
+            assert (span.epoch, span.first_step, span.step) == (epoch, step, before + step)
+            assert 1 <= span.steps <= longest
+            assert span.full_batch_size == size
+            seen += range(span.start, span.stop)
+            step += span.steps
+        steps = steps_per_epoch(run.task.train_size, size, run.drop_last)
+        assert step == steps
+        wanted = min(steps * size, run.task.train_size)
+        assert seen == list(range(wanted))
+        before += step
+
+
+@quickly
+@given(run=runs, longest=st.integers(1, 100))
+def test_a_partial_batch_is_a_span_of_its_own(run: RunConfig, longest: int) -> None:
+    for size, spans in epochs_of(run, longest):
+        left = run.task.train_size % size
+        partial = [span for span in spans if span.batch_size != size]
+        if run.drop_last or not left:
+            assert partial == []
+        else:
+            assert [(s.steps, s.batch_size) for s in partial] == [(1, left)]
+            assert partial[0] is spans[-1]
+
+
+@quickly
+@given(run=runs, longest=st.integers(1, 100))
+def test_no_span_crosses_an_evaluation(run: RunConfig, longest: int) -> None:
+    wanted = run.evaluation.per_epoch
+    for size, spans in epochs_of(run, longest):
+        steps = steps_per_epoch(run.task.train_size, size, run.drop_last)
+        found = [span.first_step + span.steps for span in spans if span.evaluate]
+        # Evenly spaced to the nearest step, the end included, as many as there are steps for.
+        near = [[s for s in found if abs(s - i * steps / wanted) < 1] for i in range(1, wanted + 1)]
+        if steps:
+            assert found[-1] == steps
+            assert all(near)
+            assert len(found) == min(steps, wanted)
+
+
+@quickly
+@given(run=runs)
+def test_the_number_of_steps_is_the_budgets(run: RunConfig) -> None:
+    timetable = Timetable.of(run)
+    cost = budget(run)
+    assert (timetable.epochs, timetable.steps) == (cost.epochs, cost.updates)
+    examples = sum(
+        span.steps * span.batch_size for _, spans in epochs_of(run, 17) for span in spans
+    )
+    assert examples == cost.examples
+
+
+@quickly
+@given(run=runs)
+def test_the_clock_counts_completed_epochs(run: RunConfig) -> None:
+    clock = Timetable.of(run).clock()
+    expected = [
+        epoch
+        for epoch, (_, spans) in enumerate(epochs_of(run, 1000))
+        for span in spans
+        for _ in range(span.steps)
+    ]
+    assert clock.epoch.tolist() == expected
+    assert clock.step.tolist() == list(range(budget(run).updates))
+
+
+def test_learning_rates_are_base_rate_times_schedule_at_every_step() -> None:
+    base = RunConfig(
+        task=TaskConfig("mnist", 10, 0),
+        model=ModelConfig((Linear(10),)),
+        optimizer=OptimizerConfig(0.5),
+        batches=(Phase(2, 4), Phase(1, 10)),
+    )
+    cohort = [
+        base,
+        dataclasses.replace(base, schedule=Step(0.1, 2), optimizer=OptimizerConfig(2.0)),
+        dataclasses.replace(base, schedule=MultiStep(0.5, (1, 2))),
+    ]
+    # 3 + 3 + 1 steps.
+    np.testing.assert_allclose(
+        learning_rates(cohort).T,
+        [
+            [0.5] * 7,
+            [2, 2, 0.2, 0.2, 0.02, 0.02, 0.002],
+            [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125],
+        ],
+    )
