@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
+from bench_lr.claims.problems import adapter
 from bench_lr.schema import Claim
 from bench_lr.stats import prediction_interval
 from bench_lr.store import write_atomic
@@ -40,6 +41,25 @@ class Change:
         return f"{where}: {self.what} was {self.recorded}, is {self.found}"
 
 
+@dataclass(frozen=True)
+class _ComparedCriterion:
+    """What of a recorded criterion a new result is compared with."""
+
+    id: str
+    verdict: VerdictWord
+    estimate: float | None
+    ci: tuple[float, float] | None
+    prediction: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What of a recorded claim a new verdict is compared with."""
+
+    verdict: VerdictWord
+    criteria: list[_ComparedCriterion]
+
+
 def folder() -> Path:
     """Where the evidence lies: ``BENCH_LR_REPRODUCTIONS``, the checkout, or inside the wheel."""
     if given := os.environ.get(ENVIRONMENT):
@@ -63,26 +83,12 @@ def read(claim_id: str, root: Path | None = None) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
         profiles = content["profiles"]
-        for entry in profiles.values():
-            _check(entry)
+        adapter(dict[str, _Compared]).validate_json(json.dumps(profiles), strict=True)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path} is damaged ({error!r}); restore it or record again") from error
     return cast("dict[str, Any]", profiles)
-
-
-def _check(entry: Mapping[str, Any]) -> None:
-    """Raise one of the errors of wrong JSON where an entry lacks what is compared."""
-    if entry["verdict"] not in get_args(VerdictWord):
-        raise ValueError(f"verdict {entry['verdict']!r}")
-    for item in entry["criteria"]:
-        str.strip(item["id"]), str.strip(item["verdict"])
-        for name in ("estimate", "ci", "prediction"):
-            if item[name] is not None:
-                numbers = [item[name]] if name == "estimate" else item[name]
-                if len([float(number) for number in numbers]) != (1 if name == "estimate" else 2):
-                    raise ValueError(f"{name} {item[name]!r}")
 
 
 def verdict_of(claim: Claim, root: Path | None = None) -> VerdictWord | None:

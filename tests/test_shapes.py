@@ -31,8 +31,10 @@ AE = ModelConfig((Flatten(), Linear(64), Sigmoid(), Linear(16), Tanh(), Linear(1
 IMAGE = (1, 28, 28)
 
 small = st.integers(1, 5)
-anywhere = st.sampled_from([ReLU(), Sigmoid(), Tanh(), BatchNorm(), Dropout(0.3)])
-on_images = st.one_of(
+anywhere: st.SearchStrategy[Layer] = st.sampled_from(
+    [ReLU(), Sigmoid(), Tanh(), BatchNorm(), Dropout(0.3)]
+)
+on_images: st.SearchStrategy[Layer] = st.one_of(
     st.builds(
         Conv2d,
         out_channels=small,
@@ -44,7 +46,9 @@ on_images = st.one_of(
     st.builds(MaxPool2d, kernel_size=st.integers(1, 4)),
     anywhere,
 )
-on_features = st.one_of(st.builds(Linear, out_features=small, bias=st.booleans()), anywhere)
+on_features: st.SearchStrategy[Layer] = st.one_of(
+    st.builds(Linear, out_features=small, bias=st.booleans()), anywhere
+)
 examples = st.tuples(st.integers(1, 3), st.integers(1, 28), st.integers(1, 28))
 
 

@@ -32,7 +32,10 @@ GROUPS: dict[str, Any] = {
     "optimizer": OptimizerConfig,
     "schedule": Schedule,
 }
-LEFT_OUT = {"optimizer": {"lr": 1.0}, "task": {"train_size": 1, "validation_size": 0}}
+LEFT_OUT: dict[str, dict[str, Any]] = {
+    "optimizer": {"lr": 1.0},
+    "task": {"train_size": 1, "validation_size": 0},
+}
 """What a group's file may leave to the claim."""
 DEFAULTS = {"optimizer": "sgd", "schedule": "constant"}
 REQUIRED = ("task", "model", "lr")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from bench_lr.cohort.layers import Masks
 from bench_lr.cohort.network import CannotLift, CohortNetwork, LiftedNetwork
-from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
 from bench_lr.cohort.streams import keep_probability
 
 log = logging.getLogger(__name__)
@@ -59,18 +60,17 @@ class AutogradNetwork(nn.Module):
         self._dropouts = _replace_dropout(template)
         # In a tuple, so that the template's own parameters are no part of this module.
         self._template = (template,)
-        self._parameters_of = {
-            name: f"p_{i}" for i, (name, _) in enumerate(_parameters(modules[0]))
-        }
+        self._own = {name: f"p_{i}" for i, (name, _) in enumerate(_parameters(modules[0]))}
         self._buffers_of = {name: f"b_{i}" for i, (name, _) in enumerate(_buffers(modules[0]))}
         stacks = [dict(_parameters(m)) | dict(_buffers(m)) for m in modules]
-        for name, own in (self._parameters_of | self._buffers_of).items():
+        for name, own in (self._own | self._buffers_of).items():
             self.register_buffer(own, torch.stack([s[name].detach() for s in stacks]).contiguous())
         lead = (grid.seeds, grid.arms)
         self.slots = tuple(
-            Slot(self, own, (*lead, *getattr(self, own).shape[1:]), 1)
-            for own in self._parameters_of.values()
+            Slot(self, own, (*lead, *getattr(self, own).shape[1:]), 1) for own in self._own.values()
         )
+
+    input_scale = 1.0
 
     def _stacked(self, names: dict[str, str]) -> dict[str, Tensor]:
         return {name: getattr(self, own) for name, own in names.items()}
@@ -92,33 +92,45 @@ class AutogradNetwork(nn.Module):
             return (output - y).square().sum(1).mean() / 2
         return functional.cross_entropy(output, y)
 
-    def train_step(self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule) -> Tensor:
-        """Train on one batch of every seed; return the loss before the update, (G, L)."""
+    def record_training(
+        self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
+    ) -> Tensor:
+        """Record a step; return the tensor that will hold minus its losses, (G, L, 1)."""
+        losses = x.new_empty(self.grid.seeds, self.grid.arms, 1)
+        scale = torch.empty_like(rule.rate) if rule.fused else None
+        gradients = {name: torch.empty_like(t) for name, t in self._stacked(self._own).items()}
+        tape.append(partial(self._differentiate, x, y, masks, losses, gradients))
+        if scale is not None:
+            tape.append(partial(torch.mul, rule.rate, x.shape[3], out=scale))
+        for gradient, slot in zip(gradients.values(), self.slots, strict=True):
+            if scale is not None:
+                tape.append(partial(gradient.view(slot.view).mul_, slot.spread(scale)))
+            rule.add(slot, gradient, tape)
+        return losses
+
+    def _differentiate(
+        self, x: Tensor, y: Tensor, masks: Masks, losses: Tensor, gradients: dict[str, Tensor]
+    ) -> None:
         self._template[0].train()
         inputs = self._inputs(x)
         targets = y.repeat_interleave(self.grid.arms, 0)
-        parameters, buffers = self._stacked(self._parameters_of), self._stacked(self._buffers_of)
-        compute: Any = grad_and_value(self._loss)
+        parameters, buffers = self._stacked(self._own), self._stacked(self._buffers_of)
         if self.together:
-            gradients, loss = vmap(compute)(parameters, buffers, inputs, targets)
-        else:
-            results = []
-            for run in range(self.grid.runs):
-                for dropout in self._dropouts:
-                    dropout.masks, dropout.seed = masks, run // self.grid.arms
-                own = {n: t[run] for n, t in parameters.items()}
-                statistics = {n: t[run] for n, t in buffers.items()}
-                results.append(self._one(own, statistics, inputs[run], targets[run]))
-            loss = torch.stack([value for _, value in results])
-            gradients = {name: torch.stack([g[name] for g, _ in results]) for name in parameters}
-        scale = rule.loss_scale()
-        for name, slot in zip(parameters, self.slots, strict=True):
-            gradient = gradients[name].view(slot.view)
-            if scale is not None:
-                gradient = gradient * slot.spread(scale)
-            rule.add(slot, gradient.view_as(slot.data))
-        per_run: Tensor = loss.detach().view(self.grid.seeds, self.grid.arms)
-        return per_run
+            compute: Any = vmap(grad_and_value(self._loss))
+            found, loss = compute(parameters, buffers, inputs, targets)
+            for name, gradient in found.items():
+                gradients[name].copy_(gradient)
+            losses.copy_(-loss.view_as(losses))
+            return
+        for run in range(self.grid.runs):
+            for dropout in self._dropouts:
+                dropout.masks, dropout.seed = masks, run // self.grid.arms
+            own = {n: t[run] for n, t in parameters.items()}
+            statistics = {n: t[run] for n, t in buffers.items()}
+            alone, value = self._one(own, statistics, inputs[run], targets[run])
+            for name, gradient in alone.items():
+                gradients[name][run].copy_(gradient)
+            losses.view(-1)[run].copy_(-value)
 
     def _one(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
@@ -129,11 +141,17 @@ class AutogradNetwork(nn.Module):
             found = torch.autograd.grad(loss, list(leaves.values()))
         return dict(zip(leaves, found, strict=True)), loss.detach()
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Return the outputs in evaluation mode, (G, L, B, outputs)."""
+    def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
+        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
+        output = self._predict(x)
+        kept = torch.empty_like(output)
+        tape.append(lambda: kept.copy_(self._predict(x)))
+        return kept
+
+    def _predict(self, x: Tensor) -> Tensor:
         self._template[0].eval()
         inputs = self._inputs(x)
-        state = self._stacked(self._parameters_of) | self._stacked(self._buffers_of)
+        state = self._stacked(self._own) | self._stacked(self._buffers_of)
         if self.together:
             output: Tensor = vmap(self._call)(state, inputs)
         else:
@@ -147,7 +165,7 @@ class AutogradNetwork(nn.Module):
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's state dict, with the keys of the ordinary module."""
-        names = self._parameters_of | self._buffers_of
+        names = self._own | self._buffers_of
         return {name: tensor[run].clone() for name, tensor in self._stacked(names).items()}
 
 

@@ -5,24 +5,28 @@ that a convolution is one GEMM a run) for G seeds, L arms and a batch of B. What
 share, up to the first layer with weights, has L = 1; that layer then multiplies the shared input by
 the weights of all arms in one wide GEMM.
 
-Each layer keeps what its backward pass needs from the last training forward pass, and
-hands its gradients to an `UpdateRule` at once. `backward` returns the gradient of the layer's
-input, or None when the layer is the first with weights.
+`forward` and `backward` record operations on fixed tensors and return the tensor that will hold the
+result (see `Tape`). `backward` follows the training `forward` of the same tape, hands the
+parameters' gradients to an `UpdateRule`, and returns the gradient of the layer's input, or None for
+the first layer with weights.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
 from bench_lr.cohort.streams import keep_probability
 
 Masks = Callable[[int, tuple[int, ...], float], Tensor]
 """(layer position, shape of one example, p) -> keep mask [G, 1, B, *shape] of the current step."""
+
+aten = torch.ops.aten
 
 
 class CohortLayer(nn.Module):
@@ -38,14 +42,13 @@ class CohortLayer(nn.Module):
         super().__init__()
         self.grid = grid
         self.slots: tuple[Slot, ...] = ()
-        self._scratch: dict[object, Tensor] = {}
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
-        """Return the layer's output; `masks` is None in evaluation."""
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
+        """Record the layer's output; `masks` is None in evaluation."""
         raise NotImplementedError
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        """Apply the parameters' gradients and return the input's."""
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        """Record the parameters' updates and the gradient of the input."""
         raise NotImplementedError
 
     def load(self, modules: Sequence[nn.Module]) -> None:
@@ -55,32 +58,30 @@ class CohortLayer(nn.Module):
         """Return the ordinary state dict of one run."""
         return {}
 
-    def _buffer(self, key: str, shape: Sequence[int], like: Tensor) -> Tensor:
-        return self._like(key, torch.empty(tuple(shape), device="meta"), like)
 
-    def _like(self, key: str, layout: Tensor, like: Tensor) -> Tensor:
-        """Scratch memory with the shape and strides of `layout` and the type of `like`."""
-        name = (key, layout.shape, layout.stride(), like.dtype, like.device)
-        if name not in self._scratch:
-            self._scratch[name] = torch.empty_strided(
-                layout.shape, layout.stride(), dtype=like.dtype, device=like.device
-            )
-        return self._scratch[name]
+def _dense(x: Tensor, shape: Sequence[int], tape: Tape) -> Tensor:
+    """Return `x` in another shape: a view where that is possible, else a recorded copy."""
+    try:
+        return x.view(tuple(shape))
+    except RuntimeError:
+        dense = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        tape.append(partial(dense.copy_, x))
+        return dense.view(tuple(shape))
 
 
 class Linear(CohortLayer):
     """Fully connected layer.
 
     `shared`: the input has L = 1 and the weights of all arms lie side by side, ``[G, I, L * O]``;
-    otherwise ``[G * L, I, O]``.
+    otherwise ``[G * L, I, O]``. The input is multiplied by `scale`, which a GEMM does for nothing.
     """
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, grid: Grid, module: nn.Linear, shared: bool) -> None:
+    def __init__(self, grid: Grid, module: nn.Linear, shared: bool, scale: float = 1.0) -> None:
         super().__init__(grid)
-        self.shared = shared
+        self.shared, self.scale = shared, scale
         seeds, arms = grid.seeds, grid.arms
         inputs, outputs = module.in_features, module.out_features
         self.outputs = outputs
@@ -118,33 +119,32 @@ class Linear(CohortLayer):
             state["bias"] = self.slots[1].by_run[seed, arm].clone()
         return state
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         seeds, arms, batch = self.grid.seeds, self.grid.arms, x.shape[2]
-        left = x.reshape(-1, batch, x.shape[3])
-        out = self._buffer("y", (left.shape[0], batch, self.weight.shape[2]), x)
-        if self.bias is None:
-            torch.bmm(left, self.weight, out=out)
-        else:
-            torch.baddbmm(self.bias, left, self.weight, out=out)
-        if masks is not None:
-            self._input = left
+        left = _dense(x, (-1, batch, x.shape[3]), tape)
+        out = x.new_zeros(left.shape[0], batch, self.weight.shape[2])
+        bias, beta = (out, 0) if self.bias is None else (self.bias, 1)
+        product = partial(torch.baddbmm, bias, left, self.weight, beta=beta, alpha=self.scale)
+        tape.append(partial(product, out=out))
+        self._input = left
         if self.shared:
             return out.view(seeds, batch, arms, self.outputs).transpose(1, 2)
         return out.view(seeds, arms, batch, self.outputs)
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
         seeds, arms, batch = self.grid.seeds, self.grid.arms, dy.shape[2]
         dx = None
         if self.shared:
-            delta = dy.transpose(1, 2).reshape(seeds, batch, arms * self.outputs)
+            delta = _dense(dy.transpose(1, 2), (seeds, batch, arms * self.outputs), tape)
         else:
-            delta = dy.reshape(seeds * arms, batch, self.outputs)
-            dx = self._buffer("dx", (*delta.shape[:2], self.weight.shape[1]), dy)
-            torch.bmm(delta, self.weight.transpose(1, 2), out=dx)
-            dx = dx.view(seeds, arms, batch, -1)
-        rule.outer(self.slots[0], self._input.transpose(1, 2), delta)
+            delta = _dense(dy, (seeds * arms, batch, self.outputs), tape)
+            back = dy.new_empty(*delta.shape[:2], self.weight.shape[1])
+            tape.append(partial(torch.bmm, delta, self.weight.transpose(1, 2), out=back))
+            dx = back.view(seeds, arms, batch, -1)
+        rule.outer(self.slots[0], self._input.transpose(1, 2), delta, tape, self.scale)
         if self.bias is not None:
-            rule.add(self.slots[1], delta.sum(1, keepdim=True))
+            # The sum over the batch, as a product with ones.
+            rule.outer(self.slots[1], dy.new_ones(delta.shape[0], 1, batch), delta, tape)
         return dx
 
 
@@ -195,85 +195,101 @@ class Conv2d(CohortLayer):
             state["bias"] = self.slots[1].by_run[where].clone()
         return state
 
-    def _patches(self, x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+    def _patches(self, x: Tensor, tape: Tape) -> tuple[Tensor, tuple[int, int, int]]:
         """Unfold [N, C, B, H, W] into [N, C k k, pool pool B H' W'], and give (B, H', W')."""
-        if self.padding:
-            x = nn.functional.pad(x, (self.padding,) * 4)
-        x = x.contiguous()
         n, c, b, h, w = x.shape
+        p = self.padding
+        h, w = h + 2 * p, w + 2 * p
+        if p:
+            padded = x.new_zeros(n, c, b, h, w)
+            tape.append(partial(padded[..., p:-p, p:-p].copy_, x))
+            x = padded
+        x = _dense(x, x.shape, tape)
         k, s, q = self.kernel, self.stride, self.pool
         high, wide = (((extent - k) // s + 1) // q for extent in (h, w))
         windows = x.as_strided(
             (n, c, k, k, q, q, b, high, wide),
             (c * b * h * w, b * h * w, w, 1, s * w, s, h * w, s * q * w, s * q),
         )
-        out = self._buffer("patches", windows.shape, x)
-        out.copy_(windows)
+        out = x.new_empty(windows.shape)
+        tape.append(partial(out.copy_, windows))
         return out.view(n, c * k * k, q * q * b * high * wide), (b, high, wide)
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         self._input_shape = x.shape
-        patches, (batch, high, wide) = self._patches(x.flatten(0, 1))
-        n, channels, pieces = patches.shape[0], self.weight.shape[1], self.pool**2
-        raw = self._buffer("raw", (n, channels, patches.shape[2]), x)
-        torch.bmm(self.weight, patches, out=raw)
-        self._raw = raw.view(n, channels, pieces, -1)
-        self._best = self._raw[:, :, 0]
-        if pieces > 1:
-            best = self._buffer("best", self._best.shape, x)
-            torch.maximum(self._raw[:, :, 0], self._raw[:, :, 1], out=best)
-            for piece in range(2, pieces):
-                torch.maximum(best, self._raw[:, :, piece], out=best)
-            self._best = best
-        y = self._best
+        patches, (batch, high, wide) = self._patches(x.flatten(0, 1), tape)
+        n, channels = patches.shape[0], self.weight.shape[1]
+        product = x.new_empty(n, channels, patches.shape[2])
+        tape.append(partial(torch.bmm, self.weight, patches, out=product))
+        self._raw = product.view(n, channels, self.pool**2, -1)
+        first, *others = self._raw.unbind(2)
+        self._best = y = first
+        if others:
+            self._best = y = torch.empty_like(first)
+            tape.append(partial(torch.maximum, first, others[0], out=y))
+            tape += [partial(torch.maximum, y, other, out=y) for other in others[1:]]
         if self.bias is not None:
-            y = torch.add(y, self.bias, out=self._buffer("y", y.shape, x))
+            y = torch.empty_like(y)
+            tape.append(partial(torch.add, self._best, self.bias, out=y))
         if self.relu:
-            y = torch.clamp(y, min=0, out=self._buffer("y", y.shape, x))
+            source, y = y, y if y is not self._best else torch.empty_like(y)
+            tape.append(partial(torch.clamp, source, min=0, out=y))
         self._windows, self._output = patches, y
         return y.view(self.grid.seeds, self.grid.arms, self.channels, batch, high, wide)
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        delta = dy.reshape(*self._output.shape)
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        shape = self._output.shape
+        delta = torch.empty(shape, dtype=dy.dtype, device=dy.device)
         if self.relu:
-            out = self._buffer("d", delta.shape, dy)
-            torch.ops.aten.threshold_backward.grad_input(delta, self._output, 0, grad_input=out)
-            delta = out
-        bias = None if self.bias is None else delta.sum(2, keepdim=True)
+            given = _dense(dy, shape, tape)
+            relu = aten.threshold_backward.grad_input
+            tape.append(partial(relu, given, self._output, 0, grad_input=delta))
+        else:
+            tape.append(partial(delta.view(dy.shape).copy_, dy))
+        per_output = delta
         if self.pool > 1:
-            delta = self._unpool(delta)
+            left = torch.empty_like(delta)
+            tape.append(partial(left.copy_, delta))
+            delta = self._unpool(left, tape)
         delta = delta.flatten(2)
-        dx = None if self.shared else self._fold(delta, dy.shape)
-        rule.outer(self.slots[0], delta, self._windows.transpose(1, 2))
-        if bias is not None:
-            rule.add(self.slots[1], bias)
+        dx = None if self.shared else self._fold(delta, dy.shape, tape)
+        rule.outer(self.slots[0], delta, self._windows.transpose(1, 2), tape)
+        if self.bias is not None:
+            ones = dy.new_ones(shape[0], shape[2], 1)
+            rule.outer(self.slots[1], per_output, ones, tape)
         return dx
 
-    def _unpool(self, delta: Tensor) -> Tensor:
+    def _unpool(self, left: Tensor, tape: Tape) -> Tensor:
         """Give the gradient of each window's maximum to the first piece that attains it.
 
-        Overwrites the outputs before pooling, which nothing needs any more, by their gradient.
+        Overwrites the outputs before pooling, which nothing needs any more, by their gradient, and
+        uses up `left`.
         """
-        left = delta.clone()
         for piece in self._raw.unbind(2):
-            piece.eq_(self._best).mul_(left)
-            left.sub_(piece)
+            tape += [
+                partial(piece.eq_, self._best),
+                partial(piece.mul_, left),
+                partial(left.sub_, piece),
+            ]
         return self._raw
 
-    def _fold(self, delta: Tensor, shape: torch.Size) -> Tensor:
+    def _fold(self, delta: Tensor, shape: torch.Size, tape: Tape) -> Tensor:
         """Gradient of the layer's input: add every patch's gradient where the patch came from."""
         seeds, arms, c, b, h, w = self._input_shape
         k, s, p, q = self.kernel, self.stride, self.padding, self.pool
         high, wide = shape[4:]
-        from_patch = torch.bmm(self.weight.transpose(1, 2), delta)
-        from_patch = from_patch.view(-1, c, k, k, q, q, b, high, wide)
-        dx = delta.new_zeros(seeds * arms, c, b, h + 2 * p, w + 2 * p)
+        product = delta.new_empty(delta.shape[0], c * k * k, delta.shape[2])
+        tape.append(partial(torch.bmm, self.weight.transpose(1, 2), delta, out=product))
+        from_patch = product.view(-1, c, k, k, q, q, b, high, wide)
+        dx = delta.new_empty(seeds * arms, c, b, h + 2 * p, w + 2 * p)
+        tape.append(dx.zero_)
         step = s * q
         for i, j, u, v in itertools.product(range(k), range(k), range(q), range(q)):
             top, side = i + s * u, j + s * v
             target = dx[..., top : top + step * high : step, side : side + step * wide : step]
-            target += from_patch[:, :, i, j, u, v]
-        return dx[..., p : p + h, p : p + w].view(seeds, arms, c, b, h, w)
+            tape.append(partial(target.add_, from_patch[:, :, i, j, u, v]))
+        inner: Tensor = dx[..., p : p + h, p : p + w].unflatten(0, (seeds, arms))
+        return inner
 
 
 class BatchNorm(CohortLayer):
@@ -313,31 +329,62 @@ class BatchNorm(CohortLayer):
         """[G, L, F] -> broadcastable over [G, L, B, F] or [G, L, C, B, H, W]."""
         return value.unsqueeze(2) if x.dim() == 4 else value[..., None, None, None]
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         x = x.expand(-1, self.grid.arms, *x.shape[2:])
-        weight, bias = self._spread(self.weight, x), self._spread(self.bias, x)
+        out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         if masks is None:
-            scale = weight * (self._spread(self.running_var, x) + self.eps).rsqrt()
-            return torch.addcmul(bias - self._spread(self.running_mean, x) * scale, x, scale)
+            tape.append(partial(self._evaluate, x, out))
+            return out
         self._axes = (2,) if x.dim() == 4 else (3, 4, 5)
         self._count = x.numel() // (x.shape[0] * x.shape[1] * self.weight.shape[2])
         if self._count < 2:
             raise ValueError("batch normalisation needs more than one value; use drop_last")
-        var, mean = torch.var_mean(x, self._axes, correction=0, keepdim=True)
-        self._rstd = (var + self.eps).rsqrt()
-        self._normal = (x - mean) * self._rstd
-        unbiased = var * (self._count / (self._count - 1))
+        normal = torch.empty_like(out)
+        rstd = self._spread(torch.empty_like(self.weight), x)
+        tape.append(partial(self._normalise, x, self._axes, self._count, normal, rstd))
+        tape.append(
+            partial(
+                torch.addcmul,
+                self._spread(self.bias, x),
+                normal,
+                self._spread(self.weight, x),
+                out=out,
+            )
+        )
+        self._normal, self._rstd = normal, rstd
+        return out
+
+    def _evaluate(self, x: Tensor, out: Tensor) -> None:
+        weight, bias = self._spread(self.weight, x), self._spread(self.bias, x)
+        scale = weight * (self._spread(self.running_var, x) + self.eps).rsqrt()
+        torch.addcmul(bias - self._spread(self.running_mean, x) * scale, x, scale, out=out)
+
+    def _normalise(
+        self, x: Tensor, axes: tuple[int, ...], count: int, normal: Tensor, rstd: Tensor
+    ) -> None:
+        var, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+        torch.rsqrt(var + self.eps, out=rstd)
+        torch.sub(x, mean, out=normal)
+        normal.mul_(rstd)
+        unbiased = var * (count / (count - 1))
         self.running_mean.lerp_(mean.view_as(self.weight), self.momentum)
         self.running_var.lerp_(unbiased.view_as(self.weight), self.momentum)
-        return torch.addcmul(bias, self._normal, weight)
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        dbias = dy.sum(self._axes, keepdim=True)
-        dweight = (dy * self._normal).sum(self._axes, keepdim=True)
-        dx = dy - (dbias + self._normal * dweight) / self._count
-        dx = dx * (self._rstd * self._spread(self.weight, dy))
-        rule.add(self.slots[0], dweight.view_as(self.weight))
-        rule.add(self.slots[1], dbias.view_as(self.bias))
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        normal, rstd, axes, count = self._normal, self._rstd, self._axes, self._count
+        dx = torch.empty(dy.shape, dtype=dy.dtype, device=dy.device)
+        dweight, dbias = torch.empty_like(rstd), torch.empty_like(rstd)
+        weight = self._spread(self.weight, dy)
+
+        def differentiate() -> None:
+            torch.sum(dy, axes, keepdim=True, out=dbias)
+            torch.sum(dy * normal, axes, keepdim=True, out=dweight)
+            torch.sub(dy, (dbias + normal * dweight) / count, out=dx)
+            dx.mul_(rstd * weight)
+
+        tape.append(differentiate)
+        rule.add(self.slots[0], dweight.view_as(self.weight), tape)
+        rule.add(self.slots[1], dbias.view_as(self.bias), tape)
         return dx
 
 
@@ -351,18 +398,26 @@ class Dropout(CohortLayer):
         super().__init__(grid)
         self.position, self.p = position, p
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         if masks is None:
             return x
-        if x.dim() == 4:
-            mask = masks(self.position, tuple(x.shape[3:]), self.p)
-        else:
-            mask = masks(self.position, (x.shape[2], *x.shape[4:]), self.p).transpose(2, 3)
-        self._mask = mask.to(x.dtype).mul_(1 / keep_probability(self.p))
-        return x * self._mask
+        image = x.dim() == 6
+        shape = (x.shape[2], *x.shape[4:]) if image else tuple(x.shape[3:])
+        batch = x.shape[3] if image else x.shape[2]
+        drawn = x.new_empty(x.shape[0], 1, batch, *shape)
+        self._mask = drawn.transpose(2, 3) if image else drawn
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        return dy * self._mask
+        def draw() -> None:
+            drawn.copy_(masks(self.position, shape, self.p)).mul_(1 / keep_probability(self.p))
+
+        out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        tape += [draw, partial(torch.mul, x, self._mask, out=out)]
+        return out
+
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        dx = torch.empty(dy.shape, dtype=dy.dtype, device=dy.device)
+        tape.append(partial(torch.mul, dy, self._mask, out=dx))
+        return dx
 
 
 class Activation(CohortLayer):
@@ -372,31 +427,35 @@ class Activation(CohortLayer):
         super().__init__(grid)
         self.kind = kind
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
-        out = self._buffer("y", x.shape, x)
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
+        out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         if self.kind is nn.Sigmoid:
-            torch.sigmoid(x, out=out)
+            tape.append(partial(torch.sigmoid, x, out=out))
         elif self.kind is nn.Tanh:
-            torch.tanh(x, out=out)
+            tape.append(partial(torch.tanh, x, out=out))
         else:
-            torch.clamp(x, min=0, out=out)
+            tape.append(partial(torch.clamp, x, min=0, out=out))
         self._input, self._output = x, out
         return out
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        aten = torch.ops.aten
-        out = self._like("dx", self._input, dy)
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        # In the layout of the input, so that a wide layer before this one needs no copy.
+        out = torch.empty_strided(
+            self._input.shape, self._input.stride(), dtype=dy.dtype, device=dy.device
+        )
         if self.kind is nn.Sigmoid:
-            aten.sigmoid_backward.grad_input(dy, self._output, grad_input=out)
+            slope = partial(aten.sigmoid_backward.grad_input, dy, self._output, grad_input=out)
         elif self.kind is nn.Tanh:
-            aten.tanh_backward.grad_input(dy, self._output, grad_input=out)
+            slope = partial(aten.tanh_backward.grad_input, dy, self._output, grad_input=out)
         else:
-            aten.threshold_backward.grad_input(dy, self._output, 0, grad_input=out)
+            relu = aten.threshold_backward.grad_input
+            slope = partial(relu, dy, self._output, 0, grad_input=out)
+        tape.append(slope)
         return out
 
 
 class MaxPool2d(CohortLayer):
-    """Max pooling over windows that do not overlap; ties go to the first value, as in PyTorch."""
+    """Max pooling over windows that tile the image; ties go to the first value, as in PyTorch."""
 
     def __init__(self, grid: Grid, kernel: int) -> None:
         super().__init__(grid)
@@ -407,35 +466,42 @@ class MaxPool2d(CohortLayer):
         high, wide = x.shape[4] // k * k, x.shape[5] // k * k
         return [x[..., i:high:k, j:wide:k] for i in range(k) for j in range(k)]
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         first, *others = self._windows(x)
-        best = self._buffer("y", first.shape, x)
-        best.copy_(first)
-        for other in others:
-            torch.maximum(best, other, out=best)
+        best = torch.empty(first.shape, dtype=x.dtype, device=x.device)
+        tape.append(partial(best.copy_, first))
+        tape += [partial(torch.maximum, best, other, out=best) for other in others]
         self._input, self._best = x, best
         return best
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
-        dx = self._buffer("dx", self._input.shape, dy)
-        if any(extent % self.kernel for extent in dx.shape[4:]):
-            dx.zero_()
-        left = dy.clone()
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
+        # Values that no window covers keep the gradient zero.
+        dx = torch.zeros(self._input.shape, dtype=dy.dtype, device=dy.device)
+        left = torch.empty(dy.shape, dtype=dy.dtype, device=dy.device)
+        tape.append(partial(left.copy_, dy))
         for value, slope in zip(self._windows(self._input), self._windows(dx), strict=True):
-            slope.copy_(value).eq_(self._best).mul_(left)
-            left.sub_(slope)
+            tape += [
+                partial(slope.copy_, value),
+                partial(slope.eq_, self._best),
+                partial(slope.mul_, left),
+                partial(left.sub_, slope),
+            ]
         return dx
 
 
 class Flatten(CohortLayer):
     """[G, L, C, B, H, W] -> [G, L, B, C * H * W]."""
 
-    def forward(self, x: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         self._shape = x.shape
-        return x if x.dim() == 4 else x.transpose(2, 3).flatten(3)
+        if x.dim() == 4:
+            return x
+        moved = x.transpose(2, 3)
+        return _dense(moved, (*moved.shape[:3], moved.shape[3:].numel()), tape)
 
-    def backward(self, dy: Tensor, rule: UpdateRule) -> Tensor | None:
+    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
         if len(self._shape) == 4:
             return dy
         seeds, arms, channels, batch, high, wide = self._shape
-        return dy.reshape(seeds, arms, batch, channels, high, wide).transpose(2, 3)
+        whole = _dense(dy, dy.shape, tape)
+        return whole.view(seeds, arms, batch, channels, high, wide).transpose(2, 3)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from bench_lr.cohort import layers as cohort
 from bench_lr.cohort import losses
 from bench_lr.cohort.layers import CohortLayer, Masks
-from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
+
+PIXEL = 1 / 255
+"""Pixels are 0 to 255; networks see them times this."""
 
 
 class CannotLift(TypeError):
@@ -23,11 +25,20 @@ class CohortNetwork(Protocol):
 
     slots: tuple[Slot, ...]
 
-    def train_step(self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule) -> Tensor:
-        """Train on one batch of every seed; return the loss before the update, (G, L)."""
+    input_scale: float
+    """What the network itself multiplies its input by; the engine does the rest."""
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Return the outputs in evaluation mode, (G, L, B, outputs)."""
+    def record_training(
+        self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
+    ) -> Tensor:
+        """Record a step on the batch that `x` [G, 1, ...] and `y` [G, B, ...] will hold.
+
+        Returns the tensor that will hold minus the losses before the update, (G, L, examples),
+        whose mean over the last dimension is minus the loss of the step.
+        """
+
+    def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
+        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's ordinary state dict."""
@@ -60,8 +71,9 @@ class LiftedNetwork(nn.Module):
         self._first = 0
         children = list(first)
         shared, position = True, 0
+        self.input_scale = _input_scale(children)
         while position < len(children):
-            layer, taken = lift_layer(children, grid, position, shared)
+            layer, taken = lift_layer(children, grid, position, shared, self.input_scale)
             layer.load([m.get_submodule(str(position)) for m in modules])
             if shared and layer.slots:
                 shared, self._first = False, len(self._positions)
@@ -69,30 +81,31 @@ class LiftedNetwork(nn.Module):
             self._positions.append(position)
             position += taken
         self.slots = tuple(slot for layer in self._cohort_layers() for slot in layer.slots)
-        self._loss: Callable[..., tuple[Tensor, Tensor]] = losses.LOSSES[loss]
+        self._loss = losses.LOSSES[loss]
 
     def _cohort_layers(self) -> list[CohortLayer]:
         return [layer for layer in self.layers if isinstance(layer, CohortLayer)]
 
-    def forward(self, x: Tensor, masks: Masks | None = None) -> Tensor:
-        """Map inputs [G, 1, ...] to outputs [G, L, B, outputs]."""
-        for layer in self.layers:
-            x = layer(x, masks)
+    def _forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
+        for layer in self._cohort_layers():
+            x = layer(x, tape, masks)
         return x
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Return the outputs in evaluation mode, (G, L, B, outputs)."""
-        output: Tensor = self(x, None)
-        return output
+    def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
+        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
+        return self._forward(x, tape, None)
 
-    def train_step(self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule) -> Tensor:
-        """Train on one batch of every seed; return the loss before the update, (G, L)."""
-        loss, delta = self._loss(self(x, masks), y, rule.loss_scale())
+    def record_training(
+        self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
+    ) -> Tensor:
+        """Record a step; return the tensor that will hold minus its losses, (G, L, B)."""
+        output = self._forward(x, tape, masks)
+        negative, delta = self._loss(output, y, rule.rate if rule.fused else None, tape)
         gradient: Tensor | None = delta
         for layer in reversed(self._cohort_layers()[self._first :]):
             assert gradient is not None
-            gradient = layer.backward(gradient, rule)
-        return loss
+            gradient = layer.backward(gradient, tape, rule)
+        return negative
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's state dict, with the keys of the ordinary network."""
@@ -104,17 +117,18 @@ class LiftedNetwork(nn.Module):
 
 
 def lift_layer(
-    children: Sequence[nn.Module], grid: Grid, position: int, shared: bool
+    children: Sequence[nn.Module], grid: Grid, position: int, shared: bool, scale: float = 1.0
 ) -> tuple[CohortLayer, int]:
     """Return the cohort form of the layer at `position` and how many layers it stands for.
 
-    `shared` if its input has no arms yet. A convolution takes the ReLU and the max pooling behind
+    `shared` if its input has no arms yet; `scale` is what the first layer with weights multiplies its
+    input by. A convolution takes the ReLU and the max pooling behind
     it along.
     """
     module = children[position]
     match module:
         case nn.Linear():
-            return cohort.Linear(grid, module, shared), 1
+            return cohort.Linear(grid, module, shared, scale if shared else 1.0), 1
         case nn.Conv2d() if _plain(module):
             behind = [*children[position + 1 : position + 3], None, None]
             relu = isinstance(behind[0], nn.ReLU)
@@ -132,6 +146,12 @@ def lift_layer(
         case nn.Flatten(start_dim=1, end_dim=-1):
             return cohort.Flatten(grid), 1
     raise CannotLift(f"layer {position}, {module}, has no cohort form")
+
+
+def _input_scale(children: Sequence[nn.Module]) -> float:
+    """1 / 255 for a network that begins with a linear layer, whose GEMM scales pixels by itself."""
+    first = next((m for m in children if not isinstance(m, nn.Flatten)), None)
+    return PIXEL if isinstance(first, nn.Linear) else 1.0
 
 
 def _kernel(module: nn.Module | None) -> int | None:
@@ -156,9 +176,3 @@ def _plain(module: nn.Conv2d) -> bool:
 
 def _usual(module: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
     return module.affine and module.track_running_stats and module.momentum is not None
-
-
-def images(raw: Tensor, dtype: torch.dtype) -> Tensor:
-    """uint8 pixels [G, B, C, H, W] -> network input [G, 1, C, B, H, W] in [0, 1]."""
-    x = raw.to(dtype).mul_(1 / 255)
-    return x.transpose(1, 2).unsqueeze(1)

@@ -1,13 +1,22 @@
-"""Where the parameters of many runs lie in memory, and how an update reaches them."""
+"""Where the parameters of many runs lie in memory, and how an update reaches them.
+
+A training step is recorded once as a list of operations on fixed tensors (a `Tape`) and replayed
+for every step: these networks are so small that making views and looking up layers would take as
+long as the arithmetic.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+Tape = list[Callable[[], object]]
+"""Operations on fixed tensors, in order."""
 
 
 @dataclass(frozen=True)
@@ -61,44 +70,45 @@ class UpdateRule(Protocol):
     """How the gradient of a step changes the parameters.
 
     A layer hands every gradient over as soon as it can be formed, after it has used the old
-    parameter for its own backward pass.
+    parameter for its own backward pass. `rate` is set before every step.
     """
 
-    def loss_scale(self) -> Tensor | None:
-        """Factor (seeds, arms) put on the gradient of the loss, None for 1."""
+    rate: Tensor
+    """Shape (seeds, arms): the LR of each run, or -lr / batch size for a rule that is `fused`."""
 
-    def outer(self, slot: Slot, left: Tensor, right: Tensor) -> None:
-        """Take the gradient ``left @ right`` (batched) of `slot`."""
+    fused: bool
+    """Whether the gradient of the summed loss comes multiplied by `rate`: gradients are updates."""
 
-    def add(self, slot: Slot, gradient: Tensor) -> None:
-        """Take the gradient `gradient`, shaped like ``slot.data``."""
+    def outer(
+        self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
+    ) -> None:
+        """Record the update of `slot` by the gradient ``alpha * left @ right`` (batched)."""
+
+    def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
+        """Record the update of `slot` by `gradient`, shaped like ``slot.data``."""
 
 
 class PlainSGD:
     """w <- w - lr g for every run, with no gradient stored.
 
-    The loss gradient is scaled by -lr of its run; backpropagation is linear, so what arrives here
-    is the update itself and the GEMM that forms it adds it to the weights.
+    The loss gradient is scaled by -lr / batch size of its run; backpropagation is linear, so what
+    arrives here is the update itself and the GEMM that forms it adds it to the weights.
     """
 
-    def __init__(self) -> None:
-        self._scale: Tensor | None = None
+    fused = True
 
-    def begin_step(self, lr: Tensor) -> None:
-        """Set the LR of each run, shape (seeds, arms), for the coming step."""
-        self._scale = -lr
+    def __init__(self, rate: Tensor) -> None:
+        self.rate = rate
 
-    def loss_scale(self) -> Tensor | None:
-        """-lr of each run."""
-        return self._scale
+    def outer(
+        self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
+    ) -> None:
+        """Add ``alpha * left @ right`` to the parameter in the GEMM itself."""
+        tape.append(partial(slot.data.baddbmm_, left, right, alpha=alpha))
 
-    def outer(self, slot: Slot, left: Tensor, right: Tensor) -> None:
-        """Add ``left @ right`` to the parameter in the GEMM itself."""
-        slot.data.baddbmm_(left, right)
-
-    def add(self, slot: Slot, gradient: Tensor) -> None:
+    def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
         """Add the update."""
-        slot.data.add_(gradient)
+        tape.append(partial(slot.data.add_, gradient))
 
 
 class MomentumSGD:
@@ -109,35 +119,44 @@ class MomentumSGD:
 
     Parameters
     ----------
-    momentum, weight_decay : Tensor, shape (seeds, arms)
+    rate, momentum, weight_decay : Tensor, shape (seeds, arms)
     """
 
+    fused = False
+
     def __init__(
-        self, slots: Iterable[Slot], momentum: Tensor, weight_decay: Tensor, nesterov: bool
+        self,
+        slots: Iterable[Slot],
+        rate: Tensor,
+        momentum: Tensor,
+        weight_decay: Tensor,
+        nesterov: bool,
     ) -> None:
-        self._momentum, self._weight_decay, self._nesterov = momentum, weight_decay, nesterov
-        self._decays = bool((weight_decay > 0).any())
-        self._lr = torch.zeros_like(momentum)
+        self.rate, self._momentum, self._weight_decay = rate, momentum, weight_decay
+        self._nesterov, self._decays = nesterov, bool((weight_decay > 0).any())
         self.velocity = {id(slot): torch.zeros_like(slot.by_run) for slot in slots}
 
-    def begin_step(self, lr: Tensor) -> None:
-        """Set the LR of each run, shape (seeds, arms), for the coming step."""
-        self._lr = lr
-
-    def loss_scale(self) -> Tensor | None:
-        """Gradients arrive as they are."""
-        return None
-
-    def outer(self, slot: Slot, left: Tensor, right: Tensor) -> None:
+    def outer(
+        self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
+    ) -> None:
         """Form the gradient and apply it."""
-        self.add(slot, torch.bmm(left, right))
+        gradient = torch.zeros_like(slot.data)
+        product = partial(torch.baddbmm, gradient, left, right, beta=0, alpha=alpha)
+        tape.append(partial(product, out=gradient))
+        self.add(slot, gradient, tape)
 
-    def add(self, slot: Slot, gradient: Tensor) -> None:
+    def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
         """Apply one gradient."""
-        weight, change = slot.by_run, gradient.reshape(slot.view)
-        if self._decays:
-            change = torch.addcmul(change, slot.spread(self._weight_decay), weight)
+        weight, change = slot.by_run, gradient.view(slot.view)
         mu, velocity = slot.spread(self._momentum), self.velocity[id(slot)]
-        velocity.mul_(mu).add_(change)
-        step = torch.addcmul(change, mu, velocity) if self._nesterov else velocity
-        weight.addcmul_(slot.spread(self._lr), step, value=-1)
+        if self._decays:
+            decay = slot.spread(self._weight_decay)
+            total = torch.empty_like(change)
+            tape.append(partial(torch.addcmul, change, decay, weight, out=total))
+            change = total
+        tape += [partial(velocity.mul_, mu), partial(velocity.add_, change)]
+        step = velocity
+        if self._nesterov:
+            step = torch.empty_like(change)
+            tape.append(partial(torch.addcmul, change, mu, velocity, out=step))
+        tape.append(partial(weight.addcmul_, slot.spread(self.rate), step, value=-1))

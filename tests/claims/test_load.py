@@ -43,10 +43,10 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a claim of the suite with one to three values replaced, keys deleted or added."""
-    content = copy.deepcopy(draw(st.sampled_from(CONTENTS)))
+    content: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(CONTENTS)))
     for _ in range(draw(st.integers(1, 3))):
         *path, last = draw(st.sampled_from(list(places(content))))
-        node = content
+        node: Any = content
         for part in path:
             node = node[part]
         match draw(st.sampled_from(["replace", "delete", "add"])):

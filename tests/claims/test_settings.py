@@ -128,7 +128,7 @@ def test_a_task_file_may_leave_its_sizes_to_the_claim(tmp_path: Path) -> None:
 def test_values_of_an_arm_are_those_of_its_runs(tmp_path: Path) -> None:
     arm = loaded(tmp_path, put("train", "momentum", value=0.9)).arms[0]
     found = {
-        key: arm_value(arm, key)  # type: ignore[arg-type]
+        key: arm_value(arm, key)
         for key in ("lr", "batch_size", "momentum", "weight_decay", "train_size", "epochs")
     }
     assert found == {

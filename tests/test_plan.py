@@ -1,0 +1,132 @@
+"""Plans: every lacking run once, cheap claims first, costs that make sense."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bench_lr.claims import load_claims
+from bench_lr.identity import run_id
+from bench_lr.plan import Plan, load_plan, make_plan, save_plan, seconds_of
+from bench_lr.schema import Claim, RunConfig
+from bench_lr.store import Store
+from tests.claims.samples import drop, edited, load, put, write
+from tests.stored import commit, fill, simple
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> list[Claim]:
+    """Return a dear claim and a cheap one, which share the runs of lr=0.5 (batch size 128)."""
+    dear = edited(
+        put("grid", value={"lr": [0.2, 0.5, 0.8]}),
+        put("arms", value={"small batches": {"lr": 0.5, "batch_size": 4}}),
+        drop("criteria", 0, "order_by"),
+    )
+    cheap = edited(put("grid", "lr", value=[0.5, 0.6]), put("seeds", value=9))
+    return load(write(tmp_path / "conf", {"a/dear": dear, "b/cheap": cheap}))
+
+
+def runs_of(claims: list[Claim]) -> list[RunConfig]:
+    return [run for claim in claims for arm in claim.arms for run in arm.runs]
+
+
+def planned(plan: Plan) -> list[RunConfig]:
+    return [run for job in plan.jobs for run in job.runs]
+
+
+def test_a_run_that_claims_share_is_planned_once(claims: list[Claim], store: Store) -> None:
+    plan = make_plan(claims, store, 16)
+    assert (plan.wanted, plan.distinct, plan.stored) == (4 * 8 + 2 * 9, 4 * 8 + 9 + 1, 0)
+    ids = [run_id(run) for run in planned(plan)]
+    assert len(ids) == len(set(ids)) == plan.runs == plan.distinct
+    assert set(ids) == {run_id(run) for run in runs_of(claims)}
+
+
+def test_what_is_stored_is_not_planned(claims: list[Claim], store: Store) -> None:
+    runs = runs_of(claims)
+    for run in runs[:5]:
+        store.put(commit(run), simple(run))
+    store.put(commit(runs[5], "diverged"), simple(runs[5]))
+    store.put_failure(commit(runs[6], "failed", error="it broke"))
+    plan = make_plan(claims, store, 16)
+    assert plan.stored == 6
+    stored = {run_id(run) for run in runs[:6]}
+    assert {run_id(run) for run in planned(plan)} == {run_id(run) for run in runs} - stored
+
+
+def test_there_is_nothing_to_do_when_all_is_stored(claims: list[Claim], store: Store) -> None:
+    for claim in claims:
+        fill(store, claim)
+    plan = make_plan(claims, store, 16)
+    assert plan.jobs == ()
+    assert (plan.runs, plan.run_epochs, plan.seconds) == (0, 0, 0)
+    assert plan.stored == plan.distinct
+
+
+def test_a_damaged_run_is_planned_again(claims: list[Claim], store: Store) -> None:
+    for claim in claims:
+        fill(store, claim)
+    victim = run_id(runs_of(claims)[3])
+    (store.root / "runs" / victim[:2] / f"{victim}.parquet").write_bytes(b"")
+    assert [run_id(run) for run in planned(make_plan(claims, store, 16))] == [victim]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_cheap_claims_come_first_whatever_the_order_asked(
+    order: int, tmp_path: Path, store: Store
+) -> None:
+    dear, cheap, middle = (put("train", "batch_size", value=size) for size in (4, 128, 32))
+    found = load(
+        write(tmp_path, {"a/dear": edited(dear), "b/cheap": edited(cheap), "c/mid": edited(middle)})
+    )
+    plan = make_plan(found[::order], store, 16)
+    sizes = [job.runs[0].batches[0].batch_size for job in plan.jobs]
+    assert list(dict.fromkeys(sizes)) == [128, 32, 4]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 5, 16, 512])
+def test_jobs_hold_whole_seeds_of_one_shape(limit: int, claims: list[Claim], store: Store) -> None:
+    plan = make_plan(claims, store, limit)
+    for job in plan.jobs:
+        assert len({run.batches for run in job.runs}) == 1
+        arms = {sum(run.seed == seed for run in job.runs) for seed in {r.seed for r in job.runs}}
+        assert len(arms) == 1
+
+
+def test_a_plan_survives_being_written(claims: list[Claim], store: Store, tmp_path: Path) -> None:
+    plan = make_plan(claims, store, 5)
+    path = save_plan(plan, tmp_path / "job")
+    again = load_plan(path)
+    assert again.folder == tmp_path / "job"
+    assert dataclasses.replace(again, folder=None) == plan
+    assert [run_id(r) for r in planned(again)] == [run_id(r) for r in planned(plan)]
+
+
+def test_every_claim_of_the_suite_survives_being_written(store: Store, tmp_path: Path) -> None:
+    plan = make_plan(load_claims(profile="smoke"), store, 16)
+    again = load_plan(save_plan(plan, tmp_path / "job"))
+    assert again.jobs == plan.jobs
+
+
+def test_estimates_are_positive_and_grow_with_what_is_trained(claims: list[Claim]) -> None:
+    (small,) = [arm.runs for c in claims for arm in c.arms if arm.name == "small batches"]
+    (large,) = [arm.runs for arm in claims[0].arms if arm.name == "lr=0.5"]
+    assert 0 < seconds_of(large[:1]) < seconds_of(small[:1])
+    assert seconds_of(large[:1]) < seconds_of(large) < len(large) * seconds_of(large[:1])
+    longer = [dataclasses.replace(r, batches=r.batches * 2) for r in large]
+    assert seconds_of(longer) == pytest.approx(2 * seconds_of(large))
+
+
+def test_sums_of_a_plan_are_those_of_its_jobs(claims: list[Claim], store: Store) -> None:
+    plan = make_plan(claims, store, 7)
+    assert plan.run_epochs == sum(run.epochs for run in planned(plan)) == 4 * plan.runs
+    assert plan.seconds == pytest.approx(sum(job.seconds for job in plan.jobs))
+    assert all(job.seconds > 0 for job in plan.jobs)
