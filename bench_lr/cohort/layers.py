@@ -152,9 +152,9 @@ class Conv2d(CohortLayer):
     """2-D convolution, with the ReLU and max pooling that may follow it.
 
     One GEMM a run over unfolded patches (im2col). The patches are ordered by their place in the
-    pooling window, so that pooling is an elementwise maximum of `pool` ** 2 contiguous pieces. Bias and
-    ReLU come after the maximum, which commutes with both. Ties go to the first value of a window,
-    as in PyTorch.
+    pooling window, so that pooling is an elementwise maximum of `pool` ** 2 contiguous pieces. Bias
+    and ReLU come after the maximum, which commutes with both. Ties go to the first value of a
+    window, as in PyTorch.
     """
 
     weight: Tensor

@@ -121,9 +121,8 @@ def lift_layer(
 ) -> tuple[CohortLayer, int]:
     """Return the cohort form of the layer at `position` and how many layers it stands for.
 
-    `shared` if its input has no arms yet; `scale` is what the first layer with weights multiplies its
-    input by. A convolution takes the ReLU and the max pooling behind
-    it along.
+    `shared` if its input has no arms yet; `scale` is what the first layer with weights multiplies
+    its input by. A convolution takes the ReLU and the max pooling behind it along.
     """
     module = children[position]
     match module:
