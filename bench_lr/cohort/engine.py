@@ -27,7 +27,7 @@ from bench_lr.shapes import walk
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MASK_BYTES = 1 << 22
 _GATHER_BYTES = 1 << 20
-_EVALUATION_VALUES = 1 << 23
+_EVALUATION_VALUES = 1 << 20
 
 
 @dataclass
@@ -291,12 +291,12 @@ class SpanMasks:
         bytes_a_step = per_step * len(cohort.seeds)
         steps = min(max(1, _MASK_BYTES // bytes_a_step), span.steps - self.step)
         first = span.first_step + self.step
-        rows = [
-            keep_mask(seed, position, span.epoch, first, steps, per_step, p)
-            for seed in cohort.seeds
-        ]
-        used = np.stack(rows, 1)[:, :, : span.batch_size * units]
-        masks = torch.from_numpy(np.ascontiguousarray(used)).to(cohort.device)
+        used = np.empty((steps, len(cohort.seeds), span.batch_size * units), dtype=np.uint8)
+        for g, seed in enumerate(cohort.seeds):
+            mask = keep_mask(seed, position, span.epoch, first, steps, per_step, p)
+            used[:, g] = mask[:, : used.shape[2]]
+        # Bytes, not booleans: only those convert to floating point at full speed.
+        masks = torch.from_numpy(used).to(cohort.device)
         return masks.view(steps, len(cohort.seeds), 1, span.batch_size, *shape)
 
 
