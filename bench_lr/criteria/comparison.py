@@ -209,9 +209,14 @@ def exponentiated(comparison: Comparison, offset: float) -> Comparison:
 
 
 def single_run(satisfied: BoolArray) -> dict[str, Any]:
-    """Fields of a result: share of seeds whose own run satisfies the claim, Wilson interval."""
+    """Fields of a result: share of seeds whose own run satisfies the claim, Wilson interval.
+
+    Fewer seeds than a judgement needs are there only for exact numbers, on which seeds agree; an
+    interval that treats them as a sample would mislead.
+    """
     hits, seeds = int(satisfied.sum()), satisfied.size
-    return {"single_run_rate": hits / seeds, "single_run_ci": wilson(hits, seeds)}
+    interval = wilson(hits, seeds) if seeds >= MIN_SEEDS else None
+    return {"single_run_rate": hits / seeds, "single_run_ci": interval}
 
 
 def conclude(

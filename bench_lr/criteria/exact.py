@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from bench_lr.criteria.comparison import Comparison, Region, compare, conclude, undecided
+from bench_lr.criteria.comparison import (
+    Comparison,
+    Region,
+    compare,
+    conclude,
+    single_run,
+    undecided,
+)
 from bench_lr.criteria.labels import comparison_labels
 from bench_lr.criteria.registry import Arms, criterion
 from bench_lr.criteria.result import CriterionError, CriterionResult, Detail, Verdict
 from bench_lr.criteria.validation import range_problems
-from bench_lr.stats import wilson
 
 
 def _tolerances(params: Mapping[str, Any]) -> list[float]:
@@ -83,7 +89,6 @@ def table(
     if len(found) > 1 and not agree:
         notes.append("the seeds disagree")
     verdict: Verdict = "reproduced" if right.all() and (agree or len(found) == 1) else "refuted"
-    hits = int(right.all(axis=1).sum())
     rows = []
     for j, value in enumerate(found[0]):
         finite = not np.isnan(value)
@@ -104,8 +109,7 @@ def table(
         margin=float(limits.max()),
         seeds=len(found),
         p_value=None,
-        single_run_rate=hits / len(found),
-        single_run_ci=wilson(hits, len(found)),
+        **single_run(right.all(axis=1)),
         note="; ".join(notes),
         sd=0.0 if known and agree else None,
         details=tuple(rows),

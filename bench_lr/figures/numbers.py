@@ -34,9 +34,15 @@ def shown(judged: Judged) -> Shown:
     result, kind = judged.result, judged.spec.kind
     factor, unit = _unit(judged)
     signed = kind in DIFFERENCES
+
+    def write(value: float) -> str:
+        scaled = value * factor
+        # A share of a few seeds has no decimals.
+        return number(round(scaled) if kind in SHARES else scaled, signed=signed)
+
     low_high = ""
     if result.ci is not None and result.ci[0] != result.ci[1]:
-        bounds = [number(bound * factor, signed=signed) for bound in result.ci]
+        bounds = [write(bound) for bound in result.ci]
         low_high = f"[{bounds[0]}, {bounds[1]}]"
     margin = "" if result.margin is None else f"{result.margin * factor:.3g}{unit}"
     if kind == "overtakes" and result.margin is not None:
@@ -45,7 +51,7 @@ def shown(judged: Judged) -> Shown:
     return Shown(
         estimate=""
         if result.estimate is None
-        else number(result.estimate * factor, signed=signed) + unit,
+        else write(result.estimate) + unit,
         ci=low_high,
         margin=margin,
         one_seed="" if rate is None or math.isnan(rate) else f"{100 * rate:.0f} %",
