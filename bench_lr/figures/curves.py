@@ -213,7 +213,7 @@ def _panel(
     end = max(float(line.data.epochs[-1]) for line in present)
     start = 0.0 if zoom_last is None else end - zoom_last
     axes.set(xlim=(start, end), ylim=limits)
-    if mark_epoch is not None:
+    if mark_epoch is not None and mark_epoch <= axes.get_xlim()[1]:
         axes.axvline(mark_epoch, color=MUTED, lw=1, ls=":", zorder=1)
         axes.annotate(
             f" epoch {mark_epoch:g}",

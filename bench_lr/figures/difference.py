@@ -88,7 +88,7 @@ def difference(
     axes.set_xlim(float(x[0]) if epochs else 0, float(x[-1]))
     axes.set_ylim(*(ylim or _limits(gap, summary.mean)))
     _sides(axes, arm_label(treatment), arm_label(control), sign)
-    if mark_epoch is not None:
+    if mark_epoch is not None and mark_epoch <= axes.get_xlim()[1]:
         axes.axvline(mark_epoch, color=EXPECTED, lw=1.4, ls=(0, (4, 2)), zorder=1)
         axes.annotate(
             f" source: epoch {mark_epoch:g}",
