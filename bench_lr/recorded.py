@@ -160,17 +160,28 @@ def changes(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> list[
             found.append(Change(claim.id, "", "the verdict", entry["verdict"], verdict.verdict))
         old = {item["id"]: item for item in entry["criteria"]}
         for judged in verdict.criteria:
-            found += _criterion_changes(claim.id, judged, old.pop(judged.spec.id, None))
+            found += _criterion_changes(
+                claim.id,
+                judged,
+                old.pop(judged.spec.id, None),
+                entry["verdict"] != verdict.verdict,
+            )
         found += [Change(claim.id, name, "the criterion", "there", "gone") for name in old]
     return found
 
 
-def _criterion_changes(claim: str, judged: Judged, old: Mapping[str, Any] | None) -> list[Change]:
+def _criterion_changes(
+    claim: str, judged: Judged, old: Mapping[str, Any] | None, claim_changed: bool
+) -> list[Change]:
     name, result = judged.spec.id, judged.result
     if old is None:
         return [Change(claim, name, "the criterion", "nothing", result.verdict)]
     found = []
-    if old["verdict"] != result.verdict and judged.spec.role != "reading":
+    words = {old["verdict"], result.verdict}
+    # A criterion that slides between decided and not, its number and its claim's verdict staying
+    # where they were, is chance.
+    slid = "inconclusive" in words and not claim_changed
+    if len(words) > 1 and not slid and judged.spec.role != "reading":
         found.append(Change(claim, name, "the verdict", old["verdict"], result.verdict))
     before, now = old["estimate"], result.estimate
     if (before is None) != (now is None):

@@ -170,6 +170,21 @@ def test_a_criterion_that_is_new_or_gone_is_told(root: Path, figure: Path) -> No
     ]
 
 
+def test_a_criterion_may_slide_to_undecided_while_its_claim_and_number_stay(
+    root: Path, figure: Path
+) -> None:
+    two = (estimated(id="one"), estimated(id="two", verdict="refuted"))
+    recorded.write(verdict(*two, word="refuted"), "", figure, root)
+    slid = (estimated(id="one"), estimated(id="two", verdict="inconclusive"))
+    assert told(verdict(*slid, word="refuted"), root) == []
+    assert told(verdict(*slid, word="inconclusive"), root) == [
+        ("", "the verdict"),
+        ("two", "the verdict"),
+    ]
+    turned = (estimated(id="one"), estimated(id="two", verdict="reproduced"))
+    assert told(verdict(*turned, word="refuted"), root) == [("two", "the verdict")]
+
+
 def test_the_verdict_of_a_reading_may_change_but_not_its_number(root: Path, figure: Path) -> None:
     reading: dict[str, Any] = {"id": "aside", "role": "reading"}
     recorded.write(verdict(estimated(), estimated(**reading)), "", figure, root)
