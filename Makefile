@@ -65,7 +65,7 @@ test: setup ## run the tests, without the benchmarks
 
 bench: setup ## run the benchmarks of the engine
 	@mkdir -p '$(OUT)'
-	$(BIN)/pytest tests/bench --benchmark-only --benchmark-json='$(OUT)/bench.json'
+	$(BIN)/pytest tests/bench -q -s --benchmark-only --benchmark-json='$(OUT)/bench.json'
 
 lint: .venv/.installed ## ruff and mypy
 	$(BIN)/ruff check .
