@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench_lr.claims.files import conf_roots, group_names
 from bench_lr.identity import run_id
 from bench_lr.plan import Plan, save_plan
 from bench_lr.store import Store
@@ -25,6 +27,8 @@ DRIVER = "BENCH_LR_DRIVER"
 """Environment variable that tells a local job which process to end with."""
 LOCAL_LAUNCHERS = ("local", "joblib")
 POLL_SECONDS = 0.5
+STOP_SECONDS = 2.0
+"""Between asking jobs to end and ending them."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,22 @@ class Status:
 
 def quoted(value: object) -> str:
     """Return a value as a quoted string of Hydra's override grammar."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    # A path may hold "${", which is an interpolation if no backslash is before it.
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(value))
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def launchers() -> list[str]:
+    """Names of the launchers there are: the configuration's own and those of Hydra's plugins."""
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()
+    plugins = ConfigStore.instance().list("hydra/launcher")
+    own = group_names(conf_roots()[-1:], "hydra/launcher")
+    return sorted({*own, *(name.removesuffix(".yaml") for name in plugins)})
 
 
 def command(
@@ -104,6 +122,7 @@ def train(
     environment = dict(os.environ)
     if launcher in LOCAL_LAUNCHERS:
         environment[DRIVER] = str(os.getpid())
+    before = frozenset(store.known())
     start = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -117,7 +136,7 @@ def train(
     try:
         while True:
             ended = process.poll() is not None
-            watch(status(plan, store, folder, time.monotonic() - start))
+            watch(status(plan, store, folder, time.monotonic() - start, before))
             if ended:
                 return log
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -127,18 +146,33 @@ def train(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a multirun and its jobs."""
-    for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-            return
+    """End a multirun and its jobs, which are one process group, whoever of them is left."""
+    patience = time.monotonic() + STOP_SECONDS
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < patience:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # None is left (on macOS: none but those that have ended).
+        pass
+    process.wait()
 
 
-def status(plan: Plan, store: Store, folder: Path, elapsed: float) -> Status:
-    """Read how far the jobs of a plan are."""
-    known = frozenset(store.known())
+def status(
+    plan: Plan,
+    store: Store,
+    folder: Path,
+    elapsed: float,
+    before: frozenset[str] = frozenset(),
+) -> Status:
+    """Read how far the jobs of a plan are.
+
+    Runs that the store knew `before` are those that had failed: the progress of their job tells.
+    """
+    known = frozenset(store.known()) - before
     done_seconds = total_seconds = 0.0
     jobs_done = runs_done = 0
     for number, job in enumerate(plan.jobs):
@@ -158,7 +192,7 @@ def status(plan: Plan, store: Store, folder: Path, elapsed: float) -> Status:
         share=share,
         elapsed=elapsed,
         seconds_left=left,
-        stored=known,
+        stored=known | before,
     )
 
 

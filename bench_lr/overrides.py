@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench_lr.claims import ConfigError, Problem
 from bench_lr.claims.problems import parse, unknown
 from bench_lr.schema import Setting
 
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
 FOR_JOBS = ("threads", "device")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Overrides:
                 problems.append(unknown("command line", name, item, [*known, *FOR_JOBS, "hydra.*"]))
         if problems:
             raise ConfigError(problems)
+        _check_launcher(launcher)
         if not mine:
             return cls(launcher=tuple(launcher))
         values = _compose(mine)
@@ -83,29 +88,50 @@ class Overrides:
         return cls(setting if values else None, seeds, tuple(mine), tuple(launcher))
 
 
-def _compose(items: Sequence[str]) -> dict[str, Any]:
-    """Values of overrides by Hydra's grammar; a group's option is read from its file."""
+def _check_launcher(items: Sequence[str]) -> None:
+    """Refuse words for the launcher with which no job could start, or each would twice."""
+    problems = []
+    for override in _parsed(items):
+        name, value = override.key_or_group, override.value()
+        allowed = ""
+        if override.is_sweep_override():
+            allowed = "one value"
+        elif name == "threads" and not (value is None or (type(value) is int and value >= 1)):
+            allowed = "a whole number from 1"
+        elif name == "device" and value not in DEVICES:
+            allowed = ", ".join(DEVICES)
+        if allowed:
+            problems.append(Problem("command line", name, str(override.input_line), allowed))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _parsed(items: Sequence[str]) -> list[Override]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    values: dict[str, Any] = {}
     try:
-        for override in OverridesParser.create().parse_overrides(list(items)):
-            allowed = ""
-            if override.is_sweep_override():
-                allowed = "one value; for a sweep use python -m bench_lr.train -m"
-            elif override.is_delete():
-                allowed = "key=value; what the claims say can be replaced, not deleted"
-            if allowed:
-                line = str(override.input_line)
-                raise ConfigError([Problem("command line", override.key_or_group, line, allowed)])
-            value = override.value()
-            values[override.key_or_group] = _plain(value)
+        return OverridesParser.create().parse_overrides(list(items))
     except HydraException as error:
         text = str(error).splitlines()[0]
         raise ConfigError(
             [Problem("command line", "--", text, "key=value by Hydra's grammar")]
         ) from error
+
+
+def _compose(items: Sequence[str]) -> dict[str, Any]:
+    """Values of overrides by Hydra's grammar; a group's option is read from its file."""
+    values: dict[str, Any] = {}
+    for override in _parsed(items):
+        allowed = ""
+        if override.is_sweep_override():
+            allowed = "one value; for a sweep use python -m bench_lr.train -m"
+        elif override.is_delete():
+            allowed = "key=value; what the claims say can be replaced, not deleted"
+        if allowed:
+            line = str(override.input_line)
+            raise ConfigError([Problem("command line", override.key_or_group, line, allowed)])
+        values[override.key_or_group] = _plain(override.value())
     return values
 
 

@@ -20,11 +20,11 @@ from bench_lr.schema import Claim, RunConfig
 from bench_lr.shapes import EXAMPLES, flops_per_example, walk
 from bench_lr.store import Store, write_atomic
 
-FLOPS_PER_SECOND = 1.2e11
+FLOPS_PER_SECOND = 1.6e11
 """Rate of one core on the engine's GEMMs, for estimates only."""
 SECONDS_PER_STEP = 2e-4
 """Time of a step that no arithmetic explains, a cohort."""
-SECONDS_PER_VALUE = 2.5e-10
+SECONDS_PER_VALUE = 4e-10
 """Time a value that passes through the network takes, an example."""
 CPU_RUNS_PER_COHORT = 16
 """Runs whose weights still fit a core's cache; more gain nothing on a CPU."""

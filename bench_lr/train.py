@@ -17,14 +17,15 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from bench_lr.claims import ConfigError, conf_roots, load_claims
-from bench_lr.claims.problems import Problem, parse
+from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
+from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.identity import config_dict, run_id
 from bench_lr.plan import Plan, load_plan
 from bench_lr.schema import RunConfig, Setting
@@ -88,9 +89,18 @@ def runs_of(cfg: DictConfig) -> list[RunConfig]:
 
 
 def threads_of(cfg: DictConfig) -> int:
-    """CPU threads for this job: as asked, or the cores divided among the jobs at a time."""
+    """CPU threads for this job: as asked, or the cores divided among the jobs at a time.
+
+    Not more than ``OMP_NUM_THREADS``, where that is set.
+    """
     if cfg.threads:
         return int(cfg.threads)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    share = _share_of_cores()
+    return min(share, int(limit)) if limit.isdecimal() and int(limit) else share
+
+
+def _share_of_cores() -> int:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -108,7 +118,8 @@ def threads_of(cfg: DictConfig) -> int:
 def follow_driver() -> None:
     """End this process when the driver that started it is gone, however it went."""
     driver = int(os.environ.get("BENCH_LR_DRIVER", "0"))
-    if not driver:
+    # A worker process takes one job after the other.
+    if not driver or any(thread.name == "follow-driver" for thread in threading.enumerate()):
         return
 
     def watch() -> None:
@@ -120,13 +131,31 @@ def follow_driver() -> None:
                 os._exit(1)
             except OSError:
                 return
+            if _is_zombie(driver):
+                os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="follow-driver").start()
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and its parent has not looked yet, where the system tells."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def run_job(cfg: DictConfig) -> None:
     """Train what one job is given, minus what the store already has."""
     follow_driver()
+    store = Store(cfg.store)
+    plan: Plan | None = None
+    if cfg.plan is not None:
+        plan = load_plan(Path(cfg.plan))
+        runs = list(plan.jobs[int(cfg.job)].runs)
+    else:
+        runs = runs_of(cfg)
+    # Only now: mistakes are told at once, not after seconds of imports.
     import torch
 
     from bench_lr.cohort.grouping import arrange
@@ -135,13 +164,6 @@ def run_job(cfg: DictConfig) -> None:
 
     torch.set_num_threads(threads_of(cfg))
     torch.set_float32_matmul_precision("highest")
-    store = Store(cfg.store)
-    plan: Plan | None = None
-    if cfg.plan is not None:
-        plan = load_plan(Path(cfg.plan))
-        runs = list(plan.jobs[int(cfg.job)].runs)
-    else:
-        runs = runs_of(cfg)
     wanted = set(store.lacking(run_id(run) for run in runs))
     todo = [run for run in runs if run_id(run) in wanted]
     log.info("%d of %d runs to train", len(todo), len(runs))
@@ -181,5 +203,21 @@ def main(cfg: DictConfig) -> None:
         sys.exit(2)
 
 
+def unknown_claims(arguments: Sequence[str]) -> list[Problem]:
+    """Claims on the command line that there are not; Hydra names none that there are."""
+    known = claim_files(conf_roots()[-1:])
+    if any(word.startswith(("hydra.searchpath=", "--config", "-c")) for word in arguments):
+        return []
+    named = [word.partition("=")[2] for word in arguments if word.startswith("claim=")]
+    asked = [name for words in named for name in words.split(",")]
+    return [unknown("command line", "claim", name, known) for name in asked if name not in known]
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == 1 and (problems := unknown_claims(sys.argv[1:])):
+            print(ConfigError(problems), file=sys.stderr)
+            sys.exit(2)
+        raise

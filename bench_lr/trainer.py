@@ -7,7 +7,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,14 @@ BLOCK_STEPS = 64
 Progress = Callable[[float], None]
 
 
-@dataclass(frozen=True)
 class Block:
-    """A span of steps and the positions of its examples, shape (steps, seeds, batch)."""
+    """A span of steps and the positions of its examples, shape (steps, seeds, batch).
 
-    span: Span
-    indices: Tensor
+    No dataclass: Lightning would take it apart to convert what it holds to the run's precision.
+    """
+
+    def __init__(self, span: Span, indices: Tensor) -> None:
+        self.span, self.indices = span, indices
 
 
 class EpochBlocks(IterableDataset[Block]):
@@ -97,8 +98,11 @@ class CohortModule(pl.LightningModule):
 
 def make_trainer(epochs: int, device: str, dtype: str) -> pl.Trainer:
     """Lightning `Trainer` for one cohort on one device ("auto", "cpu" or "cuda")."""
+    if device == "auto":
+        # Lightning's own "auto" takes Apple's GPUs too, which have no float64.
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     return pl.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device),
+        accelerator=device,
         devices=1,
         precision="64-true" if dtype == "float64" else "32-true",
         max_epochs=epochs,
@@ -132,9 +136,8 @@ def train_cohort(
     with quiet_lightning():
         trainer = make_trainer(cohort.timetable.epochs, device, cohort.config.dtype)
         trainer.fit(CohortModule(cohort, progress))
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    return cohort
+    # Lightning moves what it trained back to the CPU; where it trained is part of the result.
+    return cohort.to(trainer.strategy.root_device)
 
 
 class quiet_lightning:  # noqa: N801 - a context manager, used like a function

@@ -94,6 +94,12 @@ def test_the_last_of_two_wins() -> None:
         ("batch_size=range(1,5)", "batch_size", ""),
         ("lr=interval(0,1)", "lr", ""),
         ("lr=[0.1", "--", ""),
+        ("threads=0", "threads", ""),
+        ("threads=all", "threads", ""),
+        ("threads=1,2", "threads", ""),
+        ("device=gpu", "device", ""),
+        ("hydra.launcher.n_jobs=1,2", "hydra.launcher.n_jobs", ""),
+        ("hydra.launcher.n_jobs=[", "--", ""),
         ("model='ra", "--", ""),
     ],
 )

@@ -11,6 +11,9 @@ from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
 from bench_lr.schema import COUNTS, METRICS, Claim, CriterionSpec, Measure
 
+FIGURE_ARMS = ("arms", "control", "controls", "highlight", "panels", "treatment")
+"""Parameters of figures that name arms."""
+
 
 def check_claim(claim: Claim) -> list[Problem]:
     """Return every mistake in the criteria and the figure of a claim.
@@ -129,9 +132,23 @@ def _figure_problems(claim: Claim) -> list[Problem]:
     ]
     for name, parameter in allowed.items():
         if name in spec.params:
-            parse(
-                parameter.annotation, spec.params[name], claim.file, f"figure.params.{name}", found
-            )
+            key, before = f"figure.params.{name}", len(found)
+            parse(parameter.annotation, spec.params[name], claim.file, key, found)
+            if len(found) == before and name in FIGURE_ARMS and _arms_known(claim):
+                found += _figure_arm_problems(claim, key, spec.params[name])
         elif parameter.default is parameter.empty:
             found.append(Problem(claim.file, f"figure.params.{name}", "nothing", "a value"))
     return found
+
+
+def _figure_arm_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
+    """Names and patterns of a figure that no arm or calculation has."""
+    if value is None:
+        return
+    groups = value.values() if isinstance(value, Mapping) else [value]
+    names = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
+    exact = key.rpartition(".")[2] in ("treatment", "control")
+    for group in groups:
+        for pattern in [group] if isinstance(group, str) else group:
+            if pattern not in names and (exact or not fnmatch.filter(names, pattern)):
+                yield unknown(claim.file, key, pattern, names)

@@ -14,6 +14,7 @@ import yaml
 from bench_lr.claims.problems import ConfigError, Problem, unknown
 
 ENVIRONMENT = "BENCH_LR_CONF"
+PLACE = "conf/claim/<source>/<slug>.yaml"
 
 
 def conf_roots() -> tuple[Path, ...]:
@@ -32,6 +33,19 @@ def claim_files(roots: Sequence[Path]) -> dict[str, Path]:
         for path in (root / "claim").glob("*/*.yaml"):
             found.setdefault(f"{path.parent.name}/{path.stem}", path)
     return dict(sorted(found.items()))
+
+
+def stray_files(roots: Sequence[Path]) -> dict[str, Path]:
+    """Files that look like claims where or how none is read, by what would be their id, sorted."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        folder = root / "claim"
+        for path in (*folder.rglob("*.yaml"), *folder.rglob("*.yml")):
+            inside = path.relative_to(folder)
+            if path.suffix == ".yml" or len(inside.parts) != 2:
+                found.setdefault(inside.with_suffix("").as_posix(), path)
+    known = claim_files(roots)
+    return {name: path for name, path in sorted(found.items()) if name not in known}
 
 
 def matching(globs: Iterable[str], ids: Iterable[str]) -> list[str]:

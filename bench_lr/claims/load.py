@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench_lr.claims.files import (
+    PLACE,
     claim_files,
     conf_roots,
     display,
@@ -14,6 +15,7 @@ from bench_lr.claims.files import (
     group_names,
     matching,
     read_yaml,
+    stray_files,
 )
 from bench_lr.claims.problems import ConfigError, Problem, parse, under, unknown
 from bench_lr.claims.settings import Resolver, arm_settings, merged
@@ -45,7 +47,9 @@ def load_profile(name: str, roots: Sequence[Path] | None = None) -> Profile:
         raise ConfigError([unknown("command line", "profile", name, names)])
     content = read_yaml(path, problems)
     profile = None if problems else parse(Profile, content, display(path), "", problems)
-    if not isinstance(profile, Profile):
+    if isinstance(profile, Profile) and profile.name != path.stem:
+        problems.append(Problem(display(path), "name", repr(profile.name), f"the file's, {name}"))
+    if problems or not isinstance(profile, Profile):
         raise ConfigError(problems)
     return profile
 
@@ -78,7 +82,11 @@ def load_claims(
     profiles = group_names(roots, "profile")
     resolver = Resolver(roots, profile, problems)
     claims = []
-    for claim_id in matching(globs, files):
+    strays = stray_files(roots)
+    for claim_id in matching(globs, [*files, *strays]):
+        if claim_id in strays:
+            problems.append(Problem(display(strays[claim_id]), "", "a claim there", PLACE))
+            continue
         path = files[claim_id]
         content = read_yaml(path, problems)
         if content is None:
@@ -147,6 +155,15 @@ def _located(
     wrong: Mapping[str, Sequence[Problem]], layers: Mapping[str, Setting | None]
 ) -> Iterator[Problem]:
     """Yield the problems of arms; one that all of them have is told once, where it comes from."""
+    override = layers["command line"]
+
+    def commanded(problem: Problem) -> bool:
+        return getattr(override, problem.key.partition(".")[0], None) is not None
+
+    # What the command line says goes for every arm of every claim: told once.
+    for problem in (p for found in wrong.values() for p in found if commanded(p)):
+        yield dataclasses.replace(problem, file="command line")
+    wrong = {name: [p for p in found if not commanded(p)] for name, found in wrong.items()}
     shared = set.intersection(*(set(found) for found in wrong.values())) if wrong else set()
     for problem in dict.fromkeys(p for found in wrong.values() for p in found if p in shared):
         word = problem.key.partition(".")[0]

@@ -10,6 +10,8 @@ from bench_lr import __version__
 from bench_lr.cli import bench, check, list_, record, report, run, show
 
 VERBS = (list_, show, run, report, check, record, bench)
+WITH_OVERRIDES = ("run", "check", "report")
+"""Verbs that take Hydra overrides after ``--``."""
 DONE, EXPECTATION_FAILED, BAD_INPUT, RUNS_MISSING = 0, 1, 2, 3
 
 
@@ -36,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, overrides = arguments[:cut], arguments[cut + 1 :]
     options = parser().parse_args(arguments)
     options.overrides = overrides
-    from bench_lr.claims.problems import ConfigError
+    from bench_lr.claims.problems import ConfigError, Problem
     from bench_lr.data.files import DataError
     from bench_lr.recorded import RecordError
     from bench_lr.store import StoreError
 
     try:
+        if overrides and options.verb not in WITH_OVERRIDES:
+            allowed = f"nothing for {options.verb}; overrides are for {', '.join(WITH_OVERRIDES)}"
+            raise ConfigError([Problem("command line", "--", " ".join(overrides), allowed)])
         code: int = options.run(options)
     except (ConfigError, DataError, RecordError, StoreError) as error:
         print(f"bench-lr: {error}", file=sys.stderr)
@@ -52,4 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
+    except OSError as error:
+        print(f"bench-lr: {error}", file=sys.stderr)
+        return BAD_INPUT
     return code

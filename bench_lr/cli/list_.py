@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from bench_lr.cli.options import Verbs, claims
 
@@ -20,8 +21,10 @@ def add(verbs: Verbs) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List the claims that match."""
-    from bench_lr.claims.files import conf_roots, matching, summaries
+    from bench_lr.claims.files import PLACE, conf_roots, display, matching, stray_files, summaries
 
+    for path in stray_files(conf_roots()).values():
+        print(f"bench-lr: {display(path)} is not read; claims are {PLACE}", file=sys.stderr)
     rows = summaries(conf_roots())
     chosen = set(matching(options.claims, [row["id"] for row in rows]))
     rows = [row for row in rows if row["id"] in chosen]

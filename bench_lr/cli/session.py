@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from rich.text import Text
 from bench_lr import drive, recorded
 from bench_lr.claims import ConfigError, Problem, load_claims
 from bench_lr.claims.check import check_claim
+from bench_lr.claims.problems import unknown
 from bench_lr.identity import run_id
 from bench_lr.judge import judge
 from bench_lr.overrides import Overrides
@@ -65,10 +67,13 @@ class Session:
         """
         overrides = Overrides.parse(options.overrides)
         launcher = getattr(options, "launcher", "joblib")
-        if launcher == "slurm":
-            raise ConfigError(
-                [Problem("command line", "launcher", "'slurm'", "joblib or local in this version")]
-            )
+        device = getattr(options, "device", "auto")
+        expect: Expect = getattr(options, "expect", "none")
+        if problems := [
+            *_launching_problems(launcher, device),
+            *_expecting_problems(expect, overrides),
+        ]:
+            raise ConfigError(problems)
         claims = load_claims(
             options.claims,
             options.profile,
@@ -88,8 +93,8 @@ class Session:
             out=options.out,
             profile=options.profile,
             launcher=launcher,
-            device=getattr(options, "device", "auto"),
-            expect=getattr(options, "expect", "none"),
+            device=device,
+            expect=expect,
             overrides=overrides,
         )
 
@@ -145,8 +150,7 @@ class Session:
         stored = set(waiting_ids(waiting)) - {run_id(run) for job in plan.jobs for run in job.runs}
         self._judge_ready(waiting, stored, fallen)
         if plan.jobs:
-            folder = self.out / "jobs" / time.strftime("%Y-%m-%d_%H-%M-%S")
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
             planned = {run_id(run) for job in plan.jobs for run in job.runs}
             before = self.store.known() & planned
             with self._progress() as show:
@@ -162,11 +166,15 @@ class Session:
                     self.store,
                     folder,
                     launcher=self.launcher,
-                    overrides=[*self.overrides.launcher, f"device={self.device}"],
+                    overrides=[f"device={self.device}", *self.overrides.launcher],
                     watch=watch,
                 )
             self._tell_failures(plan, log)
-        return [fallen.get(claim.id) or self._judge(claim) for claim in self.claims]
+        for claim in self.claims:
+            if claim.id not in fallen:
+                fallen[claim.id] = self._judge(claim)
+                self._tell(fallen[claim.id])
+        return [fallen[claim.id] for claim in self.claims]
 
     def _judge(self, claim: Claim) -> ClaimVerdict:
         known = None if self.overrides.changes_training else recorded.verdict_of(claim)
@@ -307,6 +315,38 @@ def duration(seconds: float) -> str:
 def waiting_ids(waiting: dict[str, set[str]]) -> set[str]:
     """Return the ids of all runs that any claim waits for."""
     return set().union(*waiting.values()) if waiting else set()
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make and return a folder that no other session has, even one started the same second."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for suffix in itertools.chain([""], (f"_{number}" for number in itertools.count(2))):
+        with suppress(FileExistsError):
+            (parent / f"{name}{suffix}").mkdir()
+            return parent / f"{name}{suffix}"
+    raise AssertionError("unreachable")
+
+
+def _launching_problems(launcher: str, device: str) -> Iterator[Problem]:
+    """What keeps the jobs from starting at all."""
+    if launcher == "slurm":
+        yield Problem("command line", "launcher", "'slurm'", "joblib or local in this version")
+    elif launcher not in drive.LOCAL_LAUNCHERS:
+        names = drive.launchers()
+        if launcher not in names:
+            yield unknown("command line", "launcher", launcher, names)
+    elif device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            yield Problem("command line", "device", "'cuda', with no CUDA device here", "auto, cpu")
+
+
+def _expecting_problems(expect: Expect, overrides: Overrides) -> Iterator[Problem]:
+    """What is recorded says nothing about other settings."""
+    if expect == "recorded" and overrides.changes_training:
+        allowed = "no settings where the record is expected"
+        yield Problem("command line", "--", " ".join(overrides.settings), allowed)
 
 
 def _cores() -> int:

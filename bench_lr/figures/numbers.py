@@ -49,9 +49,7 @@ def shown(judged: Judged) -> Shown:
         margin = f"epoch {result.margin:g}"
     rate, span = result.single_run_rate, result.single_run_ci
     return Shown(
-        estimate=""
-        if result.estimate is None
-        else write(result.estimate) + unit,
+        estimate="" if result.estimate is None else write(result.estimate) + unit,
         ci=low_high,
         margin=margin,
         one_seed="" if rate is None or math.isnan(rate) else f"{100 * rate:.0f} %",

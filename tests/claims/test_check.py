@@ -95,6 +95,33 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "'highlite'",
         "highlight",
     ),
+    "highlighted arm that there is not": (
+        put("figure", "params", "highlight", value="lr=0.55"),
+        "figure.params.highlight",
+        "'lr=0.55'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "panel whose pattern matches no arm": (
+        put("figure", "params", value={"panels": {"small": ["lr=0.2", "lr=0.3*"], "all": ["*"]}}),
+        "figure.params.panels",
+        "'lr=0.3*'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "pattern where a figure takes one arm": (
+        put(
+            "figure",
+            value={"kind": "difference", "params": {"treatment": "lr=0.[58]", "control": "lr=0.2"}},
+        ),
+        "figure.params.treatment",
+        "'lr=0.[58]'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "arms of a figure that there are not": (
+        put("figure", value={"kind": "counts", "params": {"arms": ["batch_size=*"]}}),
+        "figure.params.arms",
+        "'batch_size=*'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
     "parameter of a figure of the wrong type": (
         put("figure", "params", "highlight", value=3),
         "figure.params.highlight",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench_lr.claims import ConfigError, claim_files, conf_roots, matching, summaries
+from bench_lr.claims.files import stray_files
 from tests.claims.samples import edited, write
 
 IDS = ["a/one", "a/two", "b/one"]
@@ -58,3 +59,20 @@ def test_a_summary_does_not_need_a_sound_file(tmp_path: Path) -> None:
     assert (rows["a/good"]["source"], rows["a/good"]["cost"]) == ("a", "s")
     assert rows["a/good"]["title"] == "0.5 is best"
     assert rows["a/bad"]["title"] == ""
+
+
+def test_files_that_look_like_claims_where_none_is_read_are_found(tmp_path: Path) -> None:
+    root = write(tmp_path, {"a/one": edited(), "b/two": edited()})
+    strays = ["a/three.yml", "a/one.yml", "four.yaml", "a/b/five.yaml"]
+    for name in strays:
+        path = root / "claim" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("title: not read")
+    (root / "claim" / "a" / "README.md").write_text("read by people")
+    # a/one.yml has a namesake that is read.
+    assert list(stray_files([root])) == ["a/b/five", "a/three", "four"]
+    assert list(claim_files([root])) == ["a/one", "b/two"]
+
+
+def test_the_suite_has_no_file_that_is_not_read() -> None:
+    assert stray_files(conf_roots()[-1:]) == {}

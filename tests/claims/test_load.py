@@ -184,4 +184,45 @@ def test_an_override_replaces_what_the_claim_says_in_every_arm(tmp_path: Path) -
 def test_a_mistake_of_an_override_names_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, override=Setting(model="aee"))
-    assert [p.key for p in caught.value.problems] == ["command line.model"]
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key) == ("command line", "model")
+
+
+def test_what_the_command_line_got_wrong_is_told_once_for_all_arms_and_claims(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"me/one": edited(), "me/two": edited()})
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, override=Setting(model="aee", train_size=59_999))
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key, problem.nearest) == ("command line", "model", "ae")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, override=Setting(train_size=59_999))
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key) == ("command line", "train_size")
+
+
+@pytest.mark.parametrize("globs", [[], ["me/*"], ["me/two"]])
+def test_a_claim_file_where_none_is_read_is_a_mistake_when_it_is_asked_for(
+    globs: list[str], tmp_path: Path
+) -> None:
+    root = write(tmp_path, {"me/one": edited()})
+    (root / "claim" / "me" / "two.yml").write_text("title: not read")
+    with pytest.raises(ConfigError) as caught:
+        load_claims(globs, roots=[root, *conf_roots()])
+    (problem,) = caught.value.problems
+    assert problem.file.endswith("me/two.yml")
+    assert problem.allowed == "conf/claim/<source>/<slug>.yaml"
+    assert len(load_claims(["me/one"], roots=[root, *conf_roots()])) == 1
+
+
+def test_a_profile_has_the_name_of_its_file(tmp_path: Path) -> None:
+    text = (conf_roots()[-1] / "profile" / "quick.yaml").read_text()
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_profile("mine", [tmp_path])
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.found) == ("name", "'quick'")
+    (tmp_path / "profile" / "mine.yaml").write_text(text.replace("name: quick", "name: mine"))
+    assert load_profile("mine", [tmp_path]).name == "mine"
