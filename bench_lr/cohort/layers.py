@@ -13,7 +13,6 @@ the first layer with weights.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -59,14 +58,14 @@ class CohortLayer(nn.Module):
         return {}
 
 
-def _dense(x: Tensor, shape: Sequence[int], tape: Tape) -> Tensor:
+def dense(x: Tensor, shape: Sequence[int], tape: Tape) -> Tensor:
     """Return `x` in another shape: a view where that is possible, else a recorded copy."""
     try:
         return x.view(tuple(shape))
     except RuntimeError:
-        dense = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        tape.append(partial(dense.copy_, x))
-        return dense.view(tuple(shape))
+        copy = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        tape.append(partial(copy.copy_, x))
+        return copy.view(tuple(shape))
 
 
 class Linear(CohortLayer):
@@ -121,7 +120,7 @@ class Linear(CohortLayer):
 
     def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
         seeds, arms, batch = self.grid.seeds, self.grid.arms, x.shape[2]
-        left = _dense(x, (-1, batch, x.shape[3]), tape)
+        left = dense(x, (-1, batch, x.shape[3]), tape)
         out = x.new_zeros(left.shape[0], batch, self.weight.shape[2])
         bias, beta = (out, 0) if self.bias is None else (self.bias, 1)
         product = partial(torch.baddbmm, bias, left, self.weight, beta=beta, alpha=self.scale)
@@ -135,9 +134,9 @@ class Linear(CohortLayer):
         seeds, arms, batch = self.grid.seeds, self.grid.arms, dy.shape[2]
         dx = None
         if self.shared:
-            delta = _dense(dy.transpose(1, 2), (seeds, batch, arms * self.outputs), tape)
+            delta = dense(dy.transpose(1, 2), (seeds, batch, arms * self.outputs), tape)
         else:
-            delta = _dense(dy, (seeds * arms, batch, self.outputs), tape)
+            delta = dense(dy, (seeds * arms, batch, self.outputs), tape)
             back = dy.new_empty(*delta.shape[:2], self.weight.shape[1])
             tape.append(partial(torch.bmm, delta, self.weight.transpose(1, 2), out=back))
             dx = back.view(seeds, arms, batch, -1)
@@ -146,150 +145,6 @@ class Linear(CohortLayer):
             # The sum over the batch, as a product with ones.
             rule.outer(self.slots[1], dy.new_ones(delta.shape[0], 1, batch), delta, tape)
         return dx
-
-
-class Conv2d(CohortLayer):
-    """2-D convolution, with the ReLU and max pooling that may follow it.
-
-    One GEMM a run over unfolded patches (im2col). The patches are ordered by their place in the
-    pooling window, so that pooling is an elementwise maximum of `pool` ** 2 contiguous pieces. Bias
-    and ReLU come after the maximum, which commutes with both. Ties go to the first value of a
-    window, as in PyTorch.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(
-        self, grid: Grid, module: nn.Conv2d, shared: bool, pool: int = 1, relu: bool = False
-    ) -> None:
-        super().__init__(grid)
-        self.shared, self.pool, self.relu = shared, pool, relu
-        seeds, arms, self.channels = grid.seeds, grid.arms, module.out_channels
-        self.inputs, self.kernel = module.in_channels, module.kernel_size[0]
-        self.stride, self.padding = module.stride[0], int(module.padding[0])
-        patch = self.inputs * self.kernel**2
-        lead = (seeds, arms * self.channels) if shared else (seeds * arms, self.channels)
-        dtype = module.weight.dtype
-        self.register_buffer("weight", torch.zeros(*lead, patch, dtype=dtype))
-        slots = [Slot(self, "weight", (seeds, arms, self.channels, patch), 1)]
-        self.register_buffer("bias", None)
-        if module.bias is not None:
-            self.register_buffer("bias", torch.zeros(*lead, 1, dtype=dtype))
-            slots.append(Slot(self, "bias", (seeds, arms, self.channels), 1))
-        self.slots = tuple(slots)
-
-    def load(self, modules: Sequence[nn.Module]) -> None:
-        """Take each run's ``weight`` [O, C, k, k] and ``bias`` [O]."""
-        names = ["weight"] if self.bias is None else ["weight", "bias"]
-        for name, slot in zip(names, self.slots, strict=True):
-            stacked = torch.stack([m.get_parameter(name).detach() for m in modules])
-            slot.by_run.copy_(stacked.reshape(slot.view))
-
-    def export(self, run: int) -> dict[str, Tensor]:
-        """Return ``weight`` [O, C, k, k] and ``bias`` [O] of one run."""
-        where = divmod(run, self.grid.arms)
-        shape = (self.channels, self.inputs, self.kernel, self.kernel)
-        state = {"weight": self.slots[0].by_run[where].reshape(shape).clone()}
-        if self.bias is not None:
-            state["bias"] = self.slots[1].by_run[where].clone()
-        return state
-
-    def _patches(self, x: Tensor, tape: Tape) -> tuple[Tensor, tuple[int, int, int]]:
-        """Unfold [N, C, B, H, W] into [N, C k k, pool pool B H' W'], and give (B, H', W')."""
-        n, c, b, h, w = x.shape
-        p = self.padding
-        h, w = h + 2 * p, w + 2 * p
-        if p:
-            padded = x.new_zeros(n, c, b, h, w)
-            tape.append(partial(padded[..., p:-p, p:-p].copy_, x))
-            x = padded
-        x = _dense(x, x.shape, tape)
-        k, s, q = self.kernel, self.stride, self.pool
-        high, wide = (((extent - k) // s + 1) // q for extent in (h, w))
-        windows = x.as_strided(
-            (n, c, k, k, q, q, b, high, wide),
-            (c * b * h * w, b * h * w, w, 1, s * w, s, h * w, s * q * w, s * q),
-        )
-        out = x.new_empty(windows.shape)
-        tape.append(partial(out.copy_, windows))
-        return out.view(n, c * k * k, q * q * b * high * wide), (b, high, wide)
-
-    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
-        self._input_shape = x.shape
-        patches, (batch, high, wide) = self._patches(x.flatten(0, 1), tape)
-        n, channels = patches.shape[0], self.weight.shape[1]
-        product = x.new_empty(n, channels, patches.shape[2])
-        tape.append(partial(torch.bmm, self.weight, patches, out=product))
-        self._raw = product.view(n, channels, self.pool**2, -1)
-        first, *others = self._raw.unbind(2)
-        self._best = y = first
-        if others:
-            self._best = y = torch.empty_like(first)
-            tape.append(partial(torch.maximum, first, others[0], out=y))
-            tape += [partial(torch.maximum, y, other, out=y) for other in others[1:]]
-        if self.bias is not None:
-            y = torch.empty_like(y)
-            tape.append(partial(torch.add, self._best, self.bias, out=y))
-        if self.relu:
-            source, y = y, y if y is not self._best else torch.empty_like(y)
-            tape.append(partial(torch.clamp, source, min=0, out=y))
-        self._windows, self._output = patches, y
-        return y.view(self.grid.seeds, self.grid.arms, self.channels, batch, high, wide)
-
-    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
-        shape = self._output.shape
-        delta = torch.empty(shape, dtype=dy.dtype, device=dy.device)
-        if self.relu:
-            given = _dense(dy, shape, tape)
-            relu = aten.threshold_backward.grad_input
-            tape.append(partial(relu, given, self._output, 0, grad_input=delta))
-        else:
-            tape.append(partial(delta.view(dy.shape).copy_, dy))
-        per_output = delta
-        if self.pool > 1:
-            left = torch.empty_like(delta)
-            tape.append(partial(left.copy_, delta))
-            delta = self._unpool(left, tape)
-        delta = delta.flatten(2)
-        dx = None if self.shared else self._fold(delta, dy.shape, tape)
-        rule.outer(self.slots[0], delta, self._windows.transpose(1, 2), tape)
-        if self.bias is not None:
-            ones = dy.new_ones(shape[0], shape[2], 1)
-            rule.outer(self.slots[1], per_output, ones, tape)
-        return dx
-
-    def _unpool(self, left: Tensor, tape: Tape) -> Tensor:
-        """Give the gradient of each window's maximum to the first piece that attains it.
-
-        Overwrites the outputs before pooling, which nothing needs any more, by their gradient, and
-        uses up `left`.
-        """
-        for piece in self._raw.unbind(2):
-            tape += [
-                partial(piece.eq_, self._best),
-                partial(piece.mul_, left),
-                partial(left.sub_, piece),
-            ]
-        return self._raw
-
-    def _fold(self, delta: Tensor, shape: torch.Size, tape: Tape) -> Tensor:
-        """Gradient of the layer's input: add every patch's gradient where the patch came from."""
-        seeds, arms, c, b, h, w = self._input_shape
-        k, s, p, q = self.kernel, self.stride, self.padding, self.pool
-        high, wide = shape[4:]
-        product = delta.new_empty(delta.shape[0], c * k * k, delta.shape[2])
-        tape.append(partial(torch.bmm, self.weight.transpose(1, 2), delta, out=product))
-        from_patch = product.view(-1, c, k, k, q, q, b, high, wide)
-        dx = delta.new_empty(seeds * arms, c, b, h + 2 * p, w + 2 * p)
-        tape.append(dx.zero_)
-        step = s * q
-        for i, j, u, v in itertools.product(range(k), range(k), range(q), range(q)):
-            top, side = i + s * u, j + s * v
-            target = dx[..., top : top + step * high : step, side : side + step * wide : step]
-            tape.append(partial(target.add_, from_patch[:, :, i, j, u, v]))
-        inner: Tensor = dx[..., p : p + h, p : p + w].unflatten(0, (seeds, arms))
-        return inner
 
 
 class BatchNorm(CohortLayer):
@@ -454,41 +309,6 @@ class Activation(CohortLayer):
         return out
 
 
-class MaxPool2d(CohortLayer):
-    """Max pooling over windows that tile the image; ties go to the first value, as in PyTorch."""
-
-    def __init__(self, grid: Grid, kernel: int) -> None:
-        super().__init__(grid)
-        self.kernel = kernel
-
-    def _windows(self, x: Tensor) -> list[Tensor]:
-        k = self.kernel
-        high, wide = x.shape[4] // k * k, x.shape[5] // k * k
-        return [x[..., i:high:k, j:wide:k] for i in range(k) for j in range(k)]
-
-    def forward(self, x: Tensor, tape: Tape, masks: Masks | None) -> Tensor:
-        first, *others = self._windows(x)
-        best = torch.empty(first.shape, dtype=x.dtype, device=x.device)
-        tape.append(partial(best.copy_, first))
-        tape += [partial(torch.maximum, best, other, out=best) for other in others]
-        self._input, self._best = x, best
-        return best
-
-    def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
-        # Values that no window covers keep the gradient zero.
-        dx = torch.zeros(self._input.shape, dtype=dy.dtype, device=dy.device)
-        left = torch.empty(dy.shape, dtype=dy.dtype, device=dy.device)
-        tape.append(partial(left.copy_, dy))
-        for value, slope in zip(self._windows(self._input), self._windows(dx), strict=True):
-            tape += [
-                partial(slope.copy_, value),
-                partial(slope.eq_, self._best),
-                partial(slope.mul_, left),
-                partial(left.sub_, slope),
-            ]
-        return dx
-
-
 class Flatten(CohortLayer):
     """[G, L, C, B, H, W] -> [G, L, B, C * H * W]."""
 
@@ -497,11 +317,11 @@ class Flatten(CohortLayer):
         if x.dim() == 4:
             return x
         moved = x.transpose(2, 3)
-        return _dense(moved, (*moved.shape[:3], moved.shape[3:].numel()), tape)
+        return dense(moved, (*moved.shape[:3], moved.shape[3:].numel()), tape)
 
     def backward(self, dy: Tensor, tape: Tape, rule: UpdateRule) -> Tensor | None:
         if len(self._shape) == 4:
             return dy
         seeds, arms, channels, batch, high, wide = self._shape
-        whole = _dense(dy, dy.shape, tape)
+        whole = dense(dy, dy.shape, tape)
         return whole.view(seeds, arms, batch, channels, high, wide).transpose(2, 3)

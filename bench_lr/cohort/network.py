@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from bench_lr.cohort import convolution, losses
 from bench_lr.cohort import layers as cohort
-from bench_lr.cohort import losses
 from bench_lr.cohort.layers import CohortLayer, Masks
 from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
 
@@ -132,7 +132,7 @@ def lift_layer(
             behind = [*children[position + 1 : position + 3], None, None]
             relu = isinstance(behind[0], nn.ReLU)
             pool = _kernel(behind[1 if relu else 0])
-            layer = cohort.Conv2d(grid, module, shared, pool or 1, relu)
+            layer = convolution.Conv2d(grid, module, shared, pool or 1, relu)
             return layer, 1 + relu + (pool is not None)
         case nn.BatchNorm1d() | nn.BatchNorm2d() if _usual(module):
             return cohort.BatchNorm(grid, module), 1
@@ -141,7 +141,7 @@ def lift_layer(
         case nn.ReLU() | nn.Sigmoid() | nn.Tanh():
             return cohort.Activation(grid, type(module)), 1
         case nn.MaxPool2d() if (kernel := _kernel(module)) is not None:
-            return cohort.MaxPool2d(grid, kernel), 1
+            return convolution.MaxPool2d(grid, kernel), 1
         case nn.Flatten(start_dim=1, end_dim=-1):
             return cohort.Flatten(grid), 1
     raise CannotLift(f"layer {position}, {module}, has no cohort form")
