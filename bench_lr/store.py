@@ -18,12 +18,12 @@ import io
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench_lr.atomic import write_atomically
 from bench_lr.identity import ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -220,26 +220,15 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: temporary file in the same folder, sync, rename.
+    """Write a whole file or nothing, making its folder.
 
     Raises
     ------
     StoreError
         With the path and the reason (disk full, read-only folder, ...).
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

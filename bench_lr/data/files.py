@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_lr.atomic import write_atomically
 from bench_lr.data.routes import Route, RouteError
 
 if TYPE_CHECKING:
@@ -209,23 +209,6 @@ def _check(file: DataFile, raw: bytes, where: str) -> bytes | Rejected:
         length = len(raw if trouble else content)
         return Rejected(file, where, f"{trouble}SHA-256 {digest} ({length} bytes)")
     return content
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its name never stands for anything but the whole content."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private; a data folder is often shared.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 @contextlib.contextmanager

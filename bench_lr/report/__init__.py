@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench_lr import figures
+from bench_lr.atomic import write_atomically
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.report.expectation import Expect, Unmet, unmet
-from bench_lr.report.files import write_text
 from bench_lr.report.html import as_html
 from bench_lr.report.junit import as_junit
 from bench_lr.report.markdown import as_markdown
@@ -59,10 +59,14 @@ def write_report(
     for verdict in verdicts:
         draw_figure(verdict, pictures)
     figures.save(draw_scoreboard(verdicts), pictures / "scoreboard")
-    write_text(folder / "verdicts.json", as_json(verdicts, profile))
-    write_text(folder / "junit.xml", as_junit(verdicts, expect, failures or {}))
-    write_text(folder / "report.md", as_markdown(verdicts, profile))
-    write_text(folder / "index.html", as_html(verdicts, profile, pictures))
+    texts = {
+        "verdicts.json": as_json(verdicts, profile),
+        "junit.xml": as_junit(verdicts, expect, failures or {}),
+        "report.md": as_markdown(verdicts, profile),
+        "index.html": as_html(verdicts, profile, pictures),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
 
 
 def draw_figure(verdict: ClaimVerdict, folder: Path) -> None:
