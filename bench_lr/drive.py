@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_lr.claims.files import conf_roots, group_names
-from bench_lr.identity import run_id
 from bench_lr.plan import Plan, save_plan
 from bench_lr.store import Store
 
@@ -176,7 +175,7 @@ def status(
     done_seconds = total_seconds = 0.0
     jobs_done = runs_done = 0
     for number, job in enumerate(plan.jobs):
-        stored = sum(run_id(run) in known for run in job.runs)
+        stored = sum(identity in known for identity in job.run_ids)
         runs_done += stored
         share = 1.0 if stored == len(job.runs) else _progress(folder / f"progress-{number}.json")
         jobs_done += stored == len(job.runs)

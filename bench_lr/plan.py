@@ -7,7 +7,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Job:
     runs: tuple[RunConfig, ...]
     seconds: float
 
+    @cached_property
+    def run_ids(self) -> tuple[str, ...]:
+        """Identities of its runs, in their order; the driver asks for them twice a second."""
+        return tuple(run_id(run) for run in self.runs)
+
     @property
     def run_epochs(self) -> int:
         """Epochs of all its runs together."""
@@ -63,6 +69,11 @@ class Plan:
     distinct: int
     stored: int
     folder: Path | None = None
+
+    @cached_property
+    def run_ids(self) -> frozenset[str]:
+        """Identities of the runs to train."""
+        return frozenset(identity for job in self.jobs for identity in job.run_ids)
 
     @property
     def runs(self) -> int:
@@ -144,7 +155,8 @@ def save_plan(plan: Plan, folder: Path) -> Path:
         {"runs": [config_dict(run) for run in job.runs], "seconds": job.seconds}
         for job in plan.jobs
     ]
-    content = {k: v for k, v in vars(plan).items() if k not in ("jobs", "folder")}
+    names = {item.name for item in fields(plan)} - {"jobs", "folder"}
+    content = {name: getattr(plan, name) for name in names}
     write_atomic(path, canonical_json({**content, "jobs": jobs}).encode())
     return path
 

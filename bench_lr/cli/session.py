@@ -147,18 +147,17 @@ class Session:
             for c in self.claims
             if not c.out_of_profile
         }
-        stored = set(waiting_ids(waiting)) - {run_id(run) for job in plan.jobs for run in job.runs}
+        stored = set().union(*waiting.values()) - plan.run_ids
         self._judge_ready(waiting, stored, fallen)
         if plan.jobs:
             folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
-            planned = {run_id(run) for job in plan.jobs for run in job.runs}
-            before = self.store.known() & planned
+            before = self.store.known() & plan.run_ids
             with self._progress() as show:
 
                 def watch(status: drive.Status) -> None:
                     show(status)
                     # A failed run's old commit says nothing of this time.
-                    fresh = {i for i in status.stored & planned if i not in before}
+                    fresh = (status.stored & plan.run_ids) - before
                     self._judge_ready(waiting, stored | fresh, fallen)
 
                 log = drive.train(
@@ -204,8 +203,7 @@ class Session:
         self.console.print(line)
 
     def _tell_failures(self, plan: Plan, log: Path) -> None:
-        ids = [run_id(run) for job in plan.jobs for run in job.runs]
-        lacking = self.store.lacking(ids)
+        lacking = self.store.lacking(i for job in plan.jobs for i in job.run_ids)
         if not lacking:
             return
         failures = list(self.store.failures(lacking))
@@ -310,11 +308,6 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def waiting_ids(waiting: dict[str, set[str]]) -> set[str]:
-    """Return the ids of all runs that any claim waits for."""
-    return set().union(*waiting.values()) if waiting else set()
 
 
 def new_folder(parent: Path, name: str) -> Path:
