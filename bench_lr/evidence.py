@@ -84,9 +84,8 @@ def write_scoreboard(root: Path) -> None:
             )
         )
     heads = ("claim", "verdict", "one seed would have shown it", "profile", "runs")
-    lines = [heads, ["---"] * len(heads), *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    write_atomic(root / "README.md", f"{INTRODUCTION}\n{table}\n".encode())
+    text = f"{INTRODUCTION}\n{markdown.table(heads, rows)}\n"
+    write_atomic(root / "README.md", text.encode())
 
 
 def restore(claim_id: str, root: Path) -> ClaimVerdict | None:

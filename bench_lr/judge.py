@@ -14,13 +14,12 @@ from bench_lr import criteria
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria import CriterionError, CriterionResult
 from bench_lr.identity import run_id
-from bench_lr.schema import Claim, CriterionSpec, Measure
+from bench_lr.schema import COUNTS, Claim, CriterionSpec, Measure
 from bench_lr.store import Commit, Store
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance, VerdictWord
 
 Array = npt.NDArray[np.float64]
 FRAME = ("arm", "seed", "step", "epoch", "examples", "metric", "split", "value")
-COUNTS = ("steps", "examples")
 _SAME_EPOCH = 1e-6
 
 

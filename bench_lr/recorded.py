@@ -116,23 +116,10 @@ def entry_of(verdict: ClaimVerdict) -> dict[str, Any]:
 
 
 def _criterion(judged: Judged) -> dict[str, Any]:
-    result = judged.result
-    entry: dict[str, Any] = {
-        "id": judged.spec.id,
-        "kind": judged.spec.kind,
-        "role": judged.spec.role,
-        "verdict": result.verdict,
-        "estimate": result.estimate,
-        "ci": result.ci,
-        "sd": result.sd,
-        "margin": result.margin,
-        "seeds": result.seeds,
-        "single_run_rate": result.single_run_rate,
-        "single_run_ci": result.single_run_ci,
-        "note": result.note,
-    }
-    entry["prediction"] = _prediction(judged)
-    return entry
+    entry = judged.as_dict()
+    # Estimates are compared, tests of them are not.
+    del entry["p_value"]
+    return {**entry, "prediction": _prediction(judged)}
 
 
 def _prediction(judged: Judged) -> tuple[float, float] | None:
@@ -156,16 +143,13 @@ def changes(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> list[
         if entry is None:
             found.append(Change(claim.id, "", "the record", "nothing", verdict.verdict))
             continue
-        if entry["verdict"] != verdict.verdict:
+        changed = entry["verdict"] != verdict.verdict
+        if changed:
             found.append(Change(claim.id, "", "the verdict", entry["verdict"], verdict.verdict))
         old = {item["id"]: item for item in entry["criteria"]}
         for judged in verdict.criteria:
-            found += _criterion_changes(
-                claim.id,
-                judged,
-                old.pop(judged.spec.id, None),
-                entry["verdict"] != verdict.verdict,
-            )
+            before = old.pop(judged.spec.id, None)
+            found += _criterion_changes(claim.id, judged, before, changed)
         found += [Change(claim.id, name, "the criterion", "there", "gone") for name in old]
     return found
 

@@ -28,6 +28,7 @@ from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.identity import config_dict, run_id
 from bench_lr.plan import Plan, load_plan
+from bench_lr.provenance import cores
 from bench_lr.schema import RunConfig, Setting
 from bench_lr.store import Commit, Store
 
@@ -101,9 +102,6 @@ def threads_of(cfg: DictConfig) -> int:
 
 
 def _share_of_cores() -> int:
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     from hydra.core.hydra_config import HydraConfig
 
     launcher = HydraConfig.get().launcher
@@ -111,8 +109,8 @@ def _share_of_cores() -> int:
     mode = HydraConfig.get().mode
     sweeping = mode is not None and mode.name == "MULTIRUN"
     if not sweeping or jobs is None:
-        return cores
-    return max(1, cores // min(cores, cores if jobs < 1 else jobs))
+        return cores()
+    return max(1, cores() // min(cores(), cores() if jobs < 1 else jobs))
 
 
 def follow_driver() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench_lr.criteria import CriterionResult
 from bench_lr.schema import Claim, CriterionSpec
@@ -22,6 +22,25 @@ class Judged:
 
     spec: CriterionSpec
     result: CriterionResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is written of a criterion for other programs; the keys are a contract."""
+        spec, result = self.spec, self.result
+        return {
+            "id": spec.id,
+            "kind": spec.kind,
+            "role": spec.role,
+            "verdict": result.verdict,
+            "estimate": result.estimate,
+            "ci": result.ci,
+            "sd": result.sd,
+            "margin": result.margin,
+            "p_value": result.p_value,
+            "seeds": result.seeds,
+            "single_run_rate": result.single_run_rate,
+            "single_run_ci": result.single_run_ci,
+            "note": result.note,
+        }
 
 
 @dataclass(frozen=True)

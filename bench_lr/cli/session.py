@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from bench_lr.identity import run_id
 from bench_lr.judge import judge
 from bench_lr.overrides import Overrides
 from bench_lr.plan import CPU_RUNS_PER_COHORT, GPU_RUNS_PER_COHORT, Plan, make_plan
+from bench_lr.provenance import cores
 from bench_lr.schema import Claim
 from bench_lr.store import Store
 from bench_lr.verdict import ClaimVerdict
@@ -119,7 +119,7 @@ class Session:
             self.say(
                 f"to train: {plan.runs} runs, {plan.run_epochs} run-epochs, in {len(plan.jobs)} "
                 f"jobs ({self.launcher}, {at_once} at a time); about "
-                f"{duration(plan.seconds / min(_cores(), len(plan.jobs)))}"
+                f"{duration(plan.seconds / min(cores(), len(plan.jobs)))}"
             )
         else:
             self.say("nothing to train")
@@ -135,7 +135,7 @@ class Session:
     def _jobs_at_once(self) -> int:
         if self.launcher != "joblib":
             return 1
-        return self.overrides.jobs_at_once or _cores()
+        return self.overrides.jobs_at_once or cores()
 
     # --- train --------------------------------------------------------------------------------
 
@@ -340,9 +340,3 @@ def _expecting_problems(expect: Expect, overrides: Overrides) -> Iterator[Proble
     if expect == "recorded" and overrides.changes_training:
         allowed = "no settings where the record is expected"
         yield Problem("command line", "--", " ".join(overrides.settings), allowed)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -286,7 +286,7 @@ class SpanMasks:
     def _make(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
         """Masks of the next steps, shape (steps, G, 1, B, *shape)."""
         span, cohort = self._span, self._cohort
-        units = int(np.prod(shape))
+        units = prod(shape)
         per_step = span.full_batch_size * units
         bytes_a_step = per_step * len(cohort.seeds)
         steps = min(max(1, _MASK_BYTES // bytes_a_step), span.steps - self.step)

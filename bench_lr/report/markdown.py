@@ -69,7 +69,7 @@ def scoreboard(sections: Sequence[Section]) -> str:
         "runs",
         "training",
     )
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def word(verdict: str) -> str:
@@ -128,7 +128,7 @@ def _criteria(item: Section) -> str:
         )
         for row in item.criteria
     ]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _details(item: Section) -> str:
@@ -137,12 +137,12 @@ def _details(item: Section) -> str:
         for row in item.criteria
         for each in row.details
     ]
-    return _table(("criterion", "comparison", "estimate, 95 % interval", "verdict"), rows)
+    return table(("criterion", "comparison", "estimate, 95 % interval", "verdict"), rows)
 
 
 def _arms(item: Section) -> str:
     heads = ("arm", "seeds", "epochs", "updates", "examples", "diverged")
-    return _table(
+    return table(
         heads,
         [
             (
@@ -162,7 +162,8 @@ def _facts(facts: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of cells that are Markdown already; nothing without rows."""
     if not rows:
         return ""
     lines = [heads, ["---"] * len(heads), *rows]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench_lr.report.sections import figure_name, merged
-from bench_lr.verdict import ClaimVerdict, Judged
+from bench_lr.verdict import ClaimVerdict
 
 
 def as_json(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
@@ -44,32 +44,13 @@ def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
         "recorded": verdict.recorded,
         "note": verdict.note,
         "shortened": claim.shortened,
-        "criteria": [_criterion(judged) for judged in verdict.criteria],
+        "criteria": [judged.as_dict() for judged in verdict.criteria],
         "figure": f"figures/{figure_name(verdict)}.png",
         "runs": verdict.runs,
         "missing": verdict.missing,
         "failed": verdict.failed,
         "diverged": verdict.diverged,
         "train_seconds": verdict.train_seconds,
-    }
-
-
-def _criterion(judged: Judged) -> dict[str, Any]:
-    spec, result = judged.spec, judged.result
-    return {
-        "id": spec.id,
-        "kind": spec.kind,
-        "role": spec.role,
-        "verdict": result.verdict,
-        "estimate": result.estimate,
-        "ci": result.ci,
-        "sd": result.sd,
-        "margin": result.margin,
-        "p_value": result.p_value,
-        "seeds": result.seeds,
-        "single_run_rate": result.single_run_rate,
-        "single_run_ci": result.single_run_ci,
-        "note": result.note,
     }
 
 
