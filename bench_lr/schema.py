@@ -123,7 +123,7 @@ class TaskConfig:
     ``last`` holds out the last `validation_size` images for every seed.
     """
 
-    data: Literal["mnist", "synthetic"]
+    data: Literal["mnist", "synthetic", "curve"]
     train_size: Count
     validation_size: Annotated[int, Field(ge=0)]
     split: Literal["random", "last"] = "random"

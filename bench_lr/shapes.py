@@ -12,10 +12,13 @@ Shape = tuple[int, ...]
 EXAMPLES: dict[str, tuple[Shape, int]] = {
     "mnist": ((1, 28, 28), 10),
     "synthetic": ((1, 28, 28), 10),
+    "curve": ((1,), 1),
 }
-"""Shape of an example and number of classes of every data set."""
-TRAIN_EXAMPLES = {"mnist": 60_000, "synthetic": 2_000}
+"""Shape of an example and number of outputs (classes, or real numbers) of every data set."""
+TRAIN_EXAMPLES = {"mnist": 60_000, "synthetic": 2_000, "curve": 1_000}
 """Training examples of every data set, to be divided into train and validation."""
+REAL_TARGETS = frozenset({"curve"})
+"""Data sets whose targets are real numbers, not classes."""
 
 
 class ModelError(ValueError):

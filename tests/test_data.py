@@ -482,6 +482,24 @@ def test_the_synthetic_set_is_the_same_bytes_everywhere() -> None:
     assert data.test_y.bincount().tolist() == [50] * 10
 
 
+def test_the_curve_is_the_formula_with_bounded_uniform_noise() -> None:
+    data = load("curve")
+    assert data.scale == 1.0
+    for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
+        assert x.shape == y.shape == (1000, 1)
+        assert x.dtype == y.dtype == torch.float32
+        at = x.double()
+        clean = 0.4 * at**2 + 0.3 * at * (15 * at).sin() + 0.01 * (50 * at).cos() - 0.3
+        noise = (y.double() - clean).flatten()
+        assert noise.abs().max() <= 0.05 + 1e-6
+        # Mean and variance of U(-0.05, 0.05) within five standard errors.
+        assert abs(float(noise.mean())) < 5 * 0.1 / (12 * 1000) ** 0.5
+        assert float(noise.var()) == pytest.approx(0.1**2 / 12, rel=0.15)
+        assert float(x.min()) >= 0
+        assert float(x.max()) < 1
+    assert not torch.equal(data.train_x, data.test_x)
+
+
 def test_the_synthetic_classes_are_separable() -> None:
     data = load("synthetic")
     train, test = data.train_x.flatten(1).double(), data.test_x.flatten(1).double()

@@ -112,6 +112,8 @@ def _measure_problems(
         splits = sorted(set.intersection(*(set(run.evaluation.splits) for run in runs)))
         if what.split not in splits:
             yield unknown(claim.file, f"{key}.split", what.split, splits)
+    if what.metric == "accuracy" and any(run.task.loss == "half_mse" for run in runs):
+        yield Problem(claim.file, f"{key}.metric", "accuracy of real numbers", "loss")
     if claim.profile.max_epochs is None and runs:
         last = min(run.epochs for run in runs)
         listed = what.epochs if isinstance(what.epochs, tuple) else (what.epochs or 0,)

@@ -24,7 +24,7 @@ from bench_lr.schema import (
     Setting,
     TaskConfig,
 )
-from bench_lr.shapes import EXAMPLES, TRAIN_EXAMPLES, ModelError, walk
+from bench_lr.shapes import EXAMPLES, REAL_TARGETS, TRAIN_EXAMPLES, ModelError, walk
 
 GROUPS: dict[str, Any] = {
     "task": TaskConfig,
@@ -148,7 +148,8 @@ class Resolver:
 
     def _cap(self, task: dict[str, Any], batches: Sequence[Sequence[int]]) -> None:
         profile = self._profile
-        if profile.data is not None:
+        # A stand-in for data of the same kind that would have to be fetched.
+        if profile.data is not None and task.get("data") not in REAL_TARGETS:
             task["data"] = profile.data
         if profile.max_train_size is not None and isinstance(task.get("train_size"), int):
             # Room for two batches, so that a plumbing test takes steps at every batch size.
@@ -172,6 +173,9 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
             problem("model", f"output {output}", f"({classes},)")
     except ModelError as error:
         problem("model", str(error), "layers that fit")
+    fits = "half_mse" if run.task.data in REAL_TARGETS else "cross_entropy"
+    if run.task.loss != fits:
+        problem("loss", f"{run.task.loss} for {run.task.data}", fits)
     size = run.task.train_size
     normed = any(layer.kind == "batch_norm" for layer in run.model.layers)
     for phase in run.batches:
@@ -212,6 +216,7 @@ def arm_settings(
     named = spec.arms if patch.arms is None else patch.arms
     arms: dict[str, Setting] = {}
     known = [item.name for item in dataclasses.fields(Setting)]
+    seen: set[object] = set()
     before = len(problems)
     for axis, values in grid.items():
         if axis not in known:
@@ -223,15 +228,24 @@ def arm_settings(
             point = dict(zip(grid, chosen, strict=True))
             name = " ".join(f"{axis}={value}" for axis, value in point.items())
             setting = parse(Setting, point, file, f"grid {name}", problems)
-            if name in arms or setting in arms.values():
+            content = _hashable(merged(setting))
+            if name in arms or content in seen:
                 problems.append(Problem(file, "grid", f"{name} twice", "each value once"))
             if isinstance(setting, Setting):
                 arms[name] = setting
+                seen.add(content)
     for name, setting in named.items():
         if name in arms:
             problems.append(Problem(file, f"arms.{name}", "a name of the grid", "another name"))
         arms[name] = setting
     return arms
+
+
+def _hashable(value: object) -> object:
+    """Return what is equal where `value` is: a setting may hold mappings, which no set does."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(item)) for name, item in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def arm_value(arm: Arm, key: ArmKey) -> float:

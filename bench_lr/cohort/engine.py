@@ -13,21 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from bench_lr import models
-from bench_lr.cohort import losses
 from bench_lr.cohort.fallback import build_network
 from bench_lr.cohort.grouping import shape_key
-from bench_lr.cohort.network import PIXEL, CohortNetwork
-from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD, Tape
-from bench_lr.cohort.streams import epoch_order, keep_mask, split
+from bench_lr.cohort.losses import LOSSES
+from bench_lr.cohort.network import CohortNetwork
+from bench_lr.cohort.recording import Inputs, Prediction, StepMasks, Training, row_length
+from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
+from bench_lr.cohort.streams import epoch_order, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
 from bench_lr.schema import RunConfig
 from bench_lr.shapes import walk
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_MASK_BYTES = 1 << 22
-_GATHER_BYTES = 1 << 20
-_EVALUATION_VALUES = 1 << 20
+_STRIP_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Batches loaded together: what stays in a cache, or what makes a long CUDA graph."""
+_STRIP_STEPS = 64
+_EVALUATION_VALUES = 1 << 22
 
 
 @dataclass
@@ -82,17 +84,27 @@ class Cohort(nn.Module):
             raise ValueError("runs of a cohort must be ordered by seed, as many for each seed")
         self.timetable = Timetable.of(config)
         self.dtype = DTYPES[config.dtype]
-        for name in ("train_x", "train_y", "test_x", "test_y"):
-            self.register_buffer(name, getattr(dataset, name), persistent=False)
-        example = tuple(self.train_x.shape[1:])
-        splits = [split(config.task, len(self.train_x), seed) for seed in self.seeds]
+        example = tuple(dataset.train_x.shape[1:])
+        splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
         self._ordered: tuple[int, npt.NDArray[np.int64]] = (-1, self._train[:, :0])
         self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
         make = build or (lambda seed: models.build(config.model, example, seed))
         initial = [make(seed).to(self.dtype) for seed in self.seeds]
         modules = [initial[g] for g in range(grid.seeds) for _ in range(grid.arms)]
-        self.network: CohortNetwork = build_network(modules, grid, config.task.loss, example)
+        # Weight decay moves even the weights of inputs that are always zero.
+        decays = any(run.optimizer.weight_decay > 0 for run in runs)
+        live = None if decays else live_inputs(dataset)
+        self._scale = dataset.scale
+        self.network: CohortNetwork = build_network(
+            modules, grid, config.task.loss, example, self._scale, live
+        )
+        for name in ("train", "test"):
+            x: Tensor = getattr(dataset, f"{name}_x")
+            if self.network.takes_features:
+                x = x.flatten(1) if self.network.live is None else x.flatten(1)[:, live]
+            self.register_buffer(f"{name}_x", x.contiguous(), persistent=False)
+            self.register_buffer(f"{name}_y", getattr(dataset, f"{name}_y"), persistent=False)
         shapes = [example] if build else walk(config.model, example)
         self._widest = max(prod(shape) for shape in shapes)
         rates = torch.from_numpy(learning_rates(runs)).to(self.dtype)
@@ -136,30 +148,42 @@ class Cohort(nn.Module):
                 self._per_run([o.weight_decay for o in optimizers]),
                 self.config.optimizer.nesterov,
             )
-        self._masks = SpanMasks(self)
-        self._recorded: dict[tuple[str, int], _Recording] = {}
+        self._trainings: dict[int, Training] = {}
+        self._predictions: dict[int, Prediction] = {}
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
         return flat.view(self.grid.seeds, self.grid.arms)
 
-    def _recording(self, kind: str, batch: int) -> _Recording:
-        """Return the operations of a training step or a prediction for a batch size."""
-        if (kind, batch) not in self._recorded:
-            seeds, data = self.grid.seeds, self.train_x
-            channels, *extent = data.shape[1:]
-            x = data.new_zeros((seeds, 1, channels, batch, *extent), dtype=self.dtype)
-            y = self.train_y.new_zeros((seeds, batch, *self.train_y.shape[1:]))
-            tape: Tape = []
-            if kind == "training":
-                assert self.rule is not None, "call start() first"
-                result = self.network.record_training(x, y, self._masks, self.rule, tape)
-            else:
-                result = self.network.record_prediction(x, tape)
-            shape = (seeds, batch, *data.shape[1:])
-            scale = PIXEL / self.network.input_scale
-            self._recorded[kind, batch] = _Recording(x, y, shape, scale, result, tape)
-        return self._recorded[kind, batch]
+    def _inputs(self, steps: int, batch: int) -> Inputs:
+        own = self.network.input_scale
+        shape = (steps, self.grid.seeds, batch)
+        return Inputs(shape, self.train_x, self.dtype, self._scale / own, 1 / own)
+
+    def _training(self, batch: int) -> Training:
+        """Return the recorded training steps for a batch size."""
+        if batch not in self._trainings:
+            assert self.rule is not None, "call start() first"
+            values = row_length(self.train_x[0].numel()) * self.grid.seeds * batch
+            step_bytes = values * torch.finfo(self.dtype).bits // 8
+            most = min(_STRIP_STEPS, max(run_steps for run_steps in self.timetable.steps_by_epoch))
+            steps = min(most, max(1, _STRIP_BYTES[self.device.type] // step_bytes))
+            y = self.train_y.new_zeros(steps, self.grid.seeds, batch, *self.train_y.shape[1:])
+            masks = StepMasks(self.seeds, steps, batch, self.dtype, self.device)
+            self._trainings[batch] = Training(
+                self.network,
+                self.rule,
+                self._inputs(steps, batch),
+                self.network.encode(y).contiguous(),
+                masks,
+            )
+        return self._trainings[batch]
+
+    def _prediction(self, batch: int) -> Prediction:
+        """Return the recorded prediction for a number of examples."""
+        if batch not in self._predictions:
+            self._predictions[batch] = Prediction(self.network, self._inputs(1, batch))
+        return self._predictions[batch]
 
     @torch.no_grad()
     def train_block(self, span: Span, indices: Tensor) -> None:
@@ -170,30 +194,28 @@ class Cohort(nn.Module):
         indices : Tensor of int64, shape (steps, seeds, batch)
             Positions in the training data.
         """
-        step = self._recording("training", span.batch_size)
+        training = self._training(span.batch_size)
         assert self.rule is not None
         alive = self.diverged_at < 0
         rates = self._lr[span.step : span.step + span.steps].to(self.device) * alive
         if self.rule.fused:
             rates *= -1 / span.batch_size
-        flat = indices.view(span.steps, -1)
-        targets = self.train_y.index_select(0, flat.view(-1)).view(span.steps, *step.y.shape)
-        losses = step.result.new_empty(span.steps, *step.result.shape)
-        self._masks.begin(span)
-        ahead = max(1, _GATHER_BYTES // (flat.shape[1] * self.train_x[0].numel()))
-        each = zip(targets, rates, losses, strict=True)
-        for number, (target, rate, loss) in enumerate(each):
-            if number % ahead == 0:
-                raw = self.train_x.index_select(0, flat[number : number + ahead].view(-1))
-                pixels = raw.view(-1, *step.raw_shape).unbind(0)
-            step.load(pixels[number % ahead])
-            step.y.copy_(target)
-            self.rule.rate.copy_(rate)
-            self._masks.step = number
-            for operation in step.tape:
-                operation()
-            loss.copy_(step.result)
-        trace = -losses.mean(-1, dtype=torch.float64)
+        y = self.train_y.index_select(0, indices.view(-1)).view(
+            *indices.shape, *self.train_y.shape[1:]
+        )
+        targets = self.network.encode(y)
+        traces = []
+        for first in range(0, span.steps, training.steps):
+            count = min(training.steps, span.steps - first)
+            part = slice(first, first + count)
+            training.inputs.load(self.train_x, indices[part])
+            training.targets[:count].copy_(targets[part])
+            training.rates[:count].copy_(rates[part])
+            training.masks.begin(span, first, count)
+            training.replay(count)
+            losses = self.network.losses(training.kept[:count], y[part])
+            traces.append(losses.mean(-1, dtype=torch.float64))
+        trace = torch.cat(traces)
         bad = ~torch.isfinite(trace)
         first_bad = span.step + bad.int().argmax(0)
         self.diverged_at.copy_(torch.where(alive & bad.any(0), first_bad, self.diverged_at))
@@ -229,14 +251,10 @@ class Cohort(nn.Module):
             x, y, index = self.train_x, self.train_y, self._validation
         chunk = max(8, _EVALUATION_VALUES // (self._widest * self.grid.runs))
         totals: dict[str, Tensor] = {}
+        metrics = LOSSES[self.config.task.loss].metrics
         for part in index.to(self.device).split(chunk, dim=1):
-            prediction = self._recording("prediction", part.shape[1])
-            flat = part.reshape(-1)
-            prediction.load(x.index_select(0, flat).view(prediction.raw_shape))
-            for operation in prediction.tape:
-                operation()
-            target = y.index_select(0, flat).view(*part.shape, *y.shape[1:])
-            found = losses.evaluate(self.config.task.loss, prediction.result, target)
+            output = self._prediction(part.shape[1])(x, part)
+            found = metrics(output, y[part])
             for metric, value in found.items():
                 totals[metric] = totals[metric] + value if metric in totals else value
         # A diverged run has no metrics; a loss that overflowed is a divergence too.
@@ -245,59 +263,16 @@ class Cohort(nn.Module):
         return {metric: mean.masked_fill(lost, torch.nan) for metric, mean in means.items()}
 
 
-@dataclass(frozen=True)
-class _Recording:
-    """Operations on fixed tensors: inputs, targets and the result."""
+def live_inputs(dataset: Dataset) -> Tensor | None:
+    """Places of a flat input that are not zero in every example, or None if all are needed.
 
-    x: Tensor
-    y: Tensor
-    raw_shape: tuple[int, ...]
-    scale: float
-    result: Tensor
-    tape: Tape
-
-    def load(self, raw: Tensor) -> None:
-        """Put raw pixels [G, B, C, H, W] times `scale` into `x`."""
-        self.x.copy_(raw.transpose(1, 2).unsqueeze(1))
-        if self.scale != 1:
-            self.x.mul_(self.scale)
-
-
-class SpanMasks:
-    """Dropout masks of the step at hand, made a few steps at a time."""
-
-    def __init__(self, cohort: Cohort) -> None:
-        self._cohort = cohort
-        self.step = 0
-
-    def begin(self, span: Span) -> None:
-        """Begin a span; `step` counts within it."""
-        self._span, self.step = span, 0
-        self._made: dict[int, tuple[int, Tensor]] = {}
-
-    def __call__(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
-        """Return the keep masks of the step, [G, 1, B, *shape]."""
-        first, masks = self._made.get(position, (0, None))
-        if masks is None or self.step >= first + len(masks):
-            first, masks = self.step, self._make(position, shape, p)
-            self._made[position] = first, masks
-        return masks[self.step - first]
-
-    def _make(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
-        """Masks of the next steps, shape (steps, G, 1, B, *shape)."""
-        span, cohort = self._span, self._cohort
-        units = prod(shape)
-        per_step = span.full_batch_size * units
-        bytes_a_step = per_step * len(cohort.seeds)
-        steps = min(max(1, _MASK_BYTES // bytes_a_step), span.steps - self.step)
-        first = span.first_step + self.step
-        used = np.empty((steps, len(cohort.seeds), span.batch_size * units), dtype=np.uint8)
-        for g, seed in enumerate(cohort.seeds):
-            mask = keep_mask(seed, position, span.epoch, first, steps, per_step, p)
-            used[:, g] = mask[:, : used.shape[2]]
-        # Bytes, not booleans: only those convert to floating point at full speed.
-        masks = torch.from_numpy(used).to(cohort.device)
-        return masks.view(steps, len(cohort.seeds), 1, span.batch_size, *shape)
+    A weight whose input is always zero has no gradient and adds nothing: 65 of the 784 pixels of
+    MNIST are black in all its images.
+    """
+    live = torch.zeros(dataset.train_x[0].numel(), dtype=torch.bool)
+    for x in (dataset.train_x, dataset.test_x):
+        live |= (x.flatten(1) != 0).any(0)
+    return None if bool(live.all()) else live.nonzero().flatten()
 
 
 def _flat(tensor: Tensor) -> Any:

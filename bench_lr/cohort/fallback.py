@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from bench_lr.cohort.layers import Masks
 from bench_lr.cohort.network import CannotLift, CohortNetwork, LiftedNetwork
-from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
-from bench_lr.cohort.streams import keep_probability
+from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.tape import Tape
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class _StreamDropout(nn.Module):
         if not self.training:
             return x
         assert self.masks is not None
-        mask = self.masks(self.position, tuple(x.shape[1:]), self.p)[self.seed, 0]
-        return x * mask.to(x.dtype) / keep_probability(self.p)
+        factors = self.masks.now(self.position, tuple(x.shape[1:]), self.p)
+        return x * factors[self.seed, 0].movedim(-1, 0)
 
 
 class AutogradNetwork(nn.Module):
@@ -70,15 +70,19 @@ class AutogradNetwork(nn.Module):
             Slot(self, own, (*lead, *getattr(self, own).shape[1:]), 1) for own in self._own.values()
         )
 
+    takes_features = False
+    live: Tensor | None = None
     input_scale = 1.0
+    capturable = False
 
     def _stacked(self, names: dict[str, str]) -> dict[str, Tensor]:
         return {name: getattr(self, own) for name, own in names.items()}
 
     def _inputs(self, x: Tensor) -> Tensor:
-        """[G, 1, C, B, H, W] -> [G * L, B, C, H, W]."""
-        wide = x.transpose(2, 3).expand(-1, self.grid.arms, *_rest(x))
-        return wide.reshape(self.grid.runs, *wide.shape[2:])
+        """[G, 1, ..., B] -> [G * L, B, ...]."""
+        batches = x.movedim(-1, 2)
+        wide = batches.expand(-1, self.grid.arms, *batches.shape[2:])
+        return wide.reshape(self.grid.runs, *batches.shape[2:])
 
     def _call(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
         output: Tensor = functional_call(self._template[0], state, (x,))
@@ -92,16 +96,24 @@ class AutogradNetwork(nn.Module):
             return (output - y).square().sum(1).mean() / 2
         return functional.cross_entropy(output, y)
 
+    def encode(self, target: Tensor) -> Tensor:
+        """Return the targets as they are."""
+        return target
+
+    def losses(self, kept: Tensor, target: Tensor) -> Tensor:
+        """Losses before the update, (steps, G, L, 1): what was kept."""
+        return kept
+
     def record_training(
         self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
     ) -> Tensor:
-        """Record a step; return the tensor that will hold minus its losses, (G, L, 1)."""
+        """Record a step; return the tensor that will hold its losses, (G, L, 1)."""
         losses = x.new_empty(self.grid.seeds, self.grid.arms, 1)
         scale = torch.empty_like(rule.rate) if rule.fused else None
         gradients = {name: torch.empty_like(t) for name, t in self._stacked(self._own).items()}
         tape.append(partial(self._differentiate, x, y, masks, losses, gradients))
         if scale is not None:
-            tape.append(partial(torch.mul, rule.rate, x.shape[3], out=scale))
+            tape.append(partial(torch.mul, rule.rate, x.shape[-1], out=scale))
         for gradient, slot in zip(gradients.values(), self.slots, strict=True):
             if scale is not None:
                 tape.append(partial(gradient.view(slot.view).mul_, slot.spread(scale)))
@@ -120,7 +132,7 @@ class AutogradNetwork(nn.Module):
             found, loss = compute(parameters, buffers, inputs, targets)
             for name, gradient in found.items():
                 gradients[name].copy_(gradient)
-            losses.copy_(-loss.view_as(losses))
+            losses.copy_(loss.view_as(losses))
             return
         for run in range(self.grid.runs):
             for dropout in self._dropouts:
@@ -130,7 +142,7 @@ class AutogradNetwork(nn.Module):
             alone, value = self._one(own, statistics, inputs[run], targets[run])
             for name, gradient in alone.items():
                 gradients[name][run].copy_(gradient)
-            losses.view(-1)[run].copy_(-value)
+            losses.view(-1)[run].copy_(value)
 
     def _one(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
@@ -142,9 +154,8 @@ class AutogradNetwork(nn.Module):
         return dict(zip(leaves, found, strict=True)), loss.detach()
 
     def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
-        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
-        output = self._predict(x)
-        kept = torch.empty_like(output)
+        """Record the outputs in evaluation mode, (G, L, outputs, B)."""
+        kept = torch.empty_like(self._predict(x))
         tape.append(lambda: kept.copy_(self._predict(x)))
         return kept
 
@@ -161,7 +172,8 @@ class AutogradNetwork(nn.Module):
                     for run in range(self.grid.runs)
                 ]
             )
-        return output.view(self.grid.seeds, self.grid.arms, *output.shape[1:])
+        grid = (self.grid.seeds, self.grid.arms)
+        return output.transpose(1, 2).view(*grid, *output.transpose(1, 2).shape[1:])
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's state dict, with the keys of the ordinary module."""
@@ -175,11 +187,6 @@ def _parameters(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
     return list(module.named_buffers())
-
-
-def _rest(x: Tensor) -> tuple[int, ...]:
-    swapped = x.transpose(2, 3)
-    return tuple(swapped.shape[2:])
 
 
 def _replace_dropout(module: nn.Module) -> list[_StreamDropout]:
@@ -198,7 +205,12 @@ def _replace_dropout(module: nn.Module) -> list[_StreamDropout]:
 
 
 def build_network(
-    modules: Sequence[nn.Module], grid: Grid, loss: str, example: tuple[int, ...]
+    modules: Sequence[nn.Module],
+    grid: Grid,
+    loss: str,
+    example: tuple[int, ...],
+    scale: float = 1.0,
+    live: Tensor | None = None,
 ) -> CohortNetwork:
     """Return the fastest form that the modules allow, saying so when it is not the lifted one.
 
@@ -208,6 +220,8 @@ def build_network(
         One initialised module a run, run (g, l) at index g * L + l.
     example : tuple of int
         Shape of one input.
+    scale, live
+        See `LiftedNetwork`; what a network does not do itself is left to the engine.
 
     Raises
     ------
@@ -215,7 +229,7 @@ def build_network(
         Whatever the module raises when it is run alone.
     """
     try:
-        return LiftedNetwork(modules, grid, loss)
+        return LiftedNetwork(modules, grid, loss, scale, live)
     except CannotLift as reason:
         stateless = not _buffers(modules[0]) and not any(
             isinstance(m, nn.Dropout) for m in modules[0].modules()

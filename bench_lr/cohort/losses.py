@@ -2,91 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench_lr.cohort.slots import Tape
-
-Loss = Callable[[Tensor, Tensor, Tensor | None, Tape], tuple[Tensor, Tensor]]
-"""(output, target, rate of each run or None, tape) -> (minus the loss of every example, gradient).
-
-The gradient is that of the mean over the batch or, where a rate is given, that of the sum times the
-rate; the losses have the shape (G, L, B).
-"""
+from bench_lr.cohort.tape import Tape
 
 
-def cross_entropy(
-    logits: Tensor, target: Tensor, rate: Tensor | None, tape: Tape
-) -> tuple[Tensor, Tensor]:
-    """Record the softmax cross-entropy, in nats.
+class Loss(Protocol):
+    """What the engine needs of a loss; outputs have the shape (G, L, O, B)."""
 
-    Parameters
-    ----------
-    logits : Tensor, shape (G, L, B, classes)
-    target : Tensor of int64, shape (G, B)
+    @staticmethod
+    def encode(target: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """Return targets (..., G, B, ...) in the form that `record` wants, (..., G, 1, O, B)."""
 
-    Notes
-    -----
-    The classes are brought before the examples: a softmax over ten neighbouring numbers is many
-    times slower than one over ten rows.
-    """
-    seeds, arms, batch, classes = logits.shape
-    index = target[:, None, None, :].expand(seeds, arms, 1, batch)
-    rows = logits.new_empty(seeds, arms, classes, batch)
-    log_p, gradient = torch.empty_like(rows), torch.empty_like(rows)
-    likelihood = logits.new_empty(seeds, arms, 1, batch)
-    ones = logits.new_full((), -1.0).expand(index.shape)
-    tape += [
-        partial(rows.copy_, logits.transpose(2, 3)),
-        partial(torch.ops.aten._log_softmax.out, rows, 2, False, out=log_p),
-        partial(torch.gather, log_p, 2, index, out=likelihood),
-        partial(torch.exp, log_p, out=gradient),
-        partial(gradient.scatter_add_, 2, index, ones),
-    ]
-    _scale(gradient, rate, batch, tape)
-    return likelihood.squeeze(2), gradient.transpose(2, 3)
+    @staticmethod
+    def record(
+        output: Tensor, target: Tensor, rate: Tensor | None, tape: Tape
+    ) -> tuple[Tensor, Tensor]:
+        """Record what `losses` wants to know, (G, L, O, B), and the gradient of the output.
+
+        The gradient is that of the mean over the batch or, where a rate (G, L) is given, that of
+        the sum times the rate.
+        """
+
+    @staticmethod
+    def losses(kept: Tensor, target: Tensor) -> Tensor:
+        """Return the losses (..., G, L, B) from what was kept and the targets (..., G, B, ...)."""
+
+    @staticmethod
+    def metrics(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return sums over the batch of every metric, each of shape (G, L), as float64."""
 
 
-def half_mse(
-    output: Tensor, target: Tensor, rate: Tensor | None, tape: Tape
-) -> tuple[Tensor, Tensor]:
-    """Record half the squared error; `target` has shape (G, B, outputs)."""
-    error = torch.empty(output.shape, dtype=output.dtype, device=output.device)
-    square = torch.empty_like(error)
-    loss = output.new_empty(output.shape[:3])
-    tape += [
-        partial(torch.sub, output, target[:, None], out=error),
-        partial(torch.mul, error, error, out=square),
-        partial(torch.sum, square, 3, out=loss),
-        partial(loss.mul_, -0.5),
-    ]
-    _scale(error, rate, target.shape[1], tape)
-    return loss, error
+class CrossEntropy:
+    """Softmax cross-entropy, in nats; targets are classes (G, B)."""
+
+    @staticmethod
+    def encode(target: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """One-hot."""
+        index = target.unsqueeze(-2).unsqueeze(-2)
+        shape = (*index.shape[:-2], outputs, index.shape[-1])
+        return torch.zeros(shape, dtype=dtype, device=target.device).scatter_(-2, index, 1.0)
+
+    @staticmethod
+    def record(
+        output: Tensor, target: Tensor, rate: Tensor | None, tape: Tape
+    ) -> tuple[Tensor, Tensor]:
+        """Keep the log-probabilities."""
+        log_p, gradient = torch.empty_like(output), torch.empty_like(output)
+        tape += [
+            partial(torch.ops.aten._log_softmax.out, output, 2, False, out=log_p),
+            partial(torch.exp, log_p, out=gradient),
+            partial(gradient.sub_, target),
+        ]
+        _scale(gradient, rate, tape)
+        return log_p, gradient
+
+    @staticmethod
+    def losses(kept: Tensor, target: Tensor) -> Tensor:
+        """Minus the log-probability of the class."""
+        index = target.unsqueeze(-2).unsqueeze(-2).expand(*kept.shape[:-2], 1, -1)
+        return -kept.gather(-2, index).squeeze(-2)
+
+    @staticmethod
+    def metrics(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss and accuracy."""
+        log_p = functional.log_softmax(output, 2)
+        losses = CrossEntropy.losses(log_p, target)
+        # The first of the largest: argmax says the same and takes six times as long. A NaN makes
+        # the loss NaN, and with it the accuracy.
+        right = log_p.max(2).indices == target[:, None]
+        return {
+            "loss": losses.sum(2, dtype=torch.float64),
+            "accuracy": right.sum(2, dtype=torch.float64),
+        }
 
 
-def _scale(gradient: Tensor, rate: Tensor | None, batch: int, tape: Tape) -> None:
-    factor = 1 / batch if rate is None else rate[:, :, None, None]
+class HalfMSE:
+    """Half the squared error; targets are numbers (G, B, O)."""
+
+    @staticmethod
+    def encode(target: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """Outputs before examples."""
+        return target.transpose(-1, -2).unsqueeze(-3).to(dtype)
+
+    @staticmethod
+    def record(
+        output: Tensor, target: Tensor, rate: Tensor | None, tape: Tape
+    ) -> tuple[Tensor, Tensor]:
+        """Keep the outputs."""
+        gradient = torch.empty_like(output)
+        tape.append(partial(torch.sub, output, target, out=gradient))
+        _scale(gradient, rate, tape)
+        return output, gradient
+
+    @staticmethod
+    def losses(kept: Tensor, target: Tensor) -> Tensor:
+        """Half the sum over the outputs of the squared errors."""
+        error = kept - target.transpose(-1, -2).unsqueeze(-3)
+        return error.square_().sum(-2) / 2
+
+    @staticmethod
+    def metrics(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss."""
+        return {"loss": HalfMSE.losses(output, target).sum(2, dtype=torch.float64)}
+
+
+def _scale(gradient: Tensor, rate: Tensor | None, tape: Tape) -> None:
+    factor = 1 / gradient.shape[-1] if rate is None else rate[:, :, None, None]
     tape.append(partial(gradient.mul_, factor))
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "half_mse": half_mse}
-
-
-def evaluate(loss: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Sums over the batch of every metric, each of shape (G, L), as float64."""
-    if loss == "half_mse":
-        squared = (output - target[:, None]).square().sum(3)
-        return {"loss": squared.sum(2, dtype=torch.float64) / 2}
-    index = target[:, None, None, :].expand(*output.shape[:2], 1, -1)
-    log_p = functional.log_softmax(output.transpose(2, 3).contiguous(), 2)
-    entropy = -log_p.gather(2, index)
-    # The first of the largest, as argmax; a NaN makes the loss NaN, and with it the run's accuracy.
-    right = log_p.argmax(2) == target[:, None]
-    return {
-        "loss": entropy.sum((2, 3), dtype=torch.float64),
-        "accuracy": right.sum(2, dtype=torch.float64),
-    }
+LOSSES: dict[str, type[Loss]] = {"cross_entropy": CrossEntropy, "half_mse": HalfMSE}

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from bench_lr.cohort import convolution, losses
 from bench_lr.cohort import layers as cohort
 from bench_lr.cohort.layers import CohortLayer, Masks
-from bench_lr.cohort.slots import Grid, Slot, Tape, UpdateRule
-
-PIXEL = 1 / 255
-"""Pixels are 0 to 255; networks see them times this."""
+from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.tape import Tape
 
 
 class CannotLift(TypeError):
@@ -25,20 +23,37 @@ class CohortNetwork(Protocol):
 
     slots: tuple[Slot, ...]
 
+    takes_features: bool
+    """Whether inputs are flat: [G, 1, F, B] for features or images alike."""
+
+    live: Tensor | None
+    """Inputs to give it, of flat ones, where it does without those that are always zero."""
+
     input_scale: float
     """What the network itself multiplies its input by; the engine does the rest."""
+
+    capturable: bool
+    """Whether a CUDA graph can capture its steps."""
+
+    def encode(self, target: Tensor) -> Tensor:
+        """Return the targets (steps, G, B, ...) of some steps in the form it wants them."""
 
     def record_training(
         self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
     ) -> Tensor:
-        """Record a step on the batch that `x` [G, 1, ...] and `y` [G, B, ...] will hold.
+        """Record a step on the batch that `x` [G, 1, ..., B] and encoded targets will hold.
 
-        Returns the tensor that will hold minus the losses before the update, (G, L, examples),
-        whose mean over the last dimension is minus the loss of the step.
+        Returns the tensor that will hold what `losses` wants to know.
+        """
+
+    def losses(self, kept: Tensor, target: Tensor) -> Tensor:
+        """Losses before the update, (steps, G, L, examples), from what steps have kept.
+
+        The mean over the last dimension is the loss of the step.
         """
 
     def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
-        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
+        """Record the outputs in evaluation mode, (G, L, outputs, B)."""
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's ordinary state dict."""
@@ -54,6 +69,10 @@ class LiftedNetwork(nn.Module):
     grid : Grid
         Seeds and arms.
     loss : {"cross_entropy", "half_mse"}
+    scale : float
+        What the input is multiplied by before anything else.
+    live : Tensor of int64, optional
+        Places of a flat input that are not zero in every example.
 
     Raises
     ------
@@ -61,7 +80,16 @@ class LiftedNetwork(nn.Module):
         If a module has no cohort form.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], grid: Grid, loss: str) -> None:
+    capturable = True
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        grid: Grid,
+        loss: str,
+        scale: float = 1.0,
+        live: Tensor | None = None,
+    ) -> None:
         super().__init__()
         first = modules[0]
         if not isinstance(first, nn.Sequential):
@@ -71,9 +99,13 @@ class LiftedNetwork(nn.Module):
         self._first = 0
         children = list(first)
         shared, position = True, 0
-        self.input_scale = _input_scale(children)
+        begin = next((m for m in children if not isinstance(m, nn.Flatten)), None)
+        self.takes_features = isinstance(begin, nn.Linear)
+        # A GEMM scales its input for nothing.
+        self.input_scale = scale if self.takes_features else 1.0
+        self.live = live if self.takes_features else None
         while position < len(children):
-            layer, taken = lift_layer(children, grid, position, shared, self.input_scale)
+            layer, taken = lift_layer(children, grid, position, shared, self.input_scale, self.live)
             layer.load([m.get_submodule(str(position)) for m in modules])
             if shared and layer.slots:
                 shared, self._first = False, len(self._positions)
@@ -82,6 +114,7 @@ class LiftedNetwork(nn.Module):
             position += taken
         self.slots = tuple(slot for layer in self._cohort_layers() for slot in layer.slots)
         self._loss = losses.LOSSES[loss]
+        self._outputs = _outputs(children)
 
     def _cohort_layers(self) -> list[CohortLayer]:
         return [layer for layer in self.layers if isinstance(layer, CohortLayer)]
@@ -91,21 +124,29 @@ class LiftedNetwork(nn.Module):
             x = layer(x, tape, masks)
         return x
 
+    def encode(self, target: Tensor) -> Tensor:
+        """Return the targets (steps, G, B, ...) of some steps in the form that the loss wants."""
+        return self._loss.encode(target, self._outputs, self.slots[0].data.dtype)
+
+    def losses(self, kept: Tensor, target: Tensor) -> Tensor:
+        """Losses before the update, (steps, G, L, B)."""
+        return self._loss.losses(kept, target)
+
     def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
-        """Record the outputs in evaluation mode, (G, L, B, outputs)."""
+        """Record the outputs in evaluation mode, (G, L, outputs, B)."""
         return self._forward(x, tape, None)
 
     def record_training(
         self, x: Tensor, y: Tensor, masks: Masks, rule: UpdateRule, tape: Tape
     ) -> Tensor:
-        """Record a step; return the tensor that will hold minus its losses, (G, L, B)."""
+        """Record a step; return the tensor that will hold what `losses` wants to know."""
         output = self._forward(x, tape, masks)
-        negative, delta = self._loss(output, y, rule.rate if rule.fused else None, tape)
+        kept, delta = self._loss.record(output, y, rule.rate if rule.fused else None, tape)
         gradient: Tensor | None = delta
         for layer in reversed(self._cohort_layers()[self._first :]):
             assert gradient is not None
             gradient = layer.backward(gradient, tape, rule)
-        return negative
+        return kept
 
     def export(self, run: int) -> dict[str, Tensor]:
         """Return one run's state dict, with the keys of the ordinary network."""
@@ -117,17 +158,24 @@ class LiftedNetwork(nn.Module):
 
 
 def lift_layer(
-    children: Sequence[nn.Module], grid: Grid, position: int, shared: bool, scale: float = 1.0
+    children: Sequence[nn.Module],
+    grid: Grid,
+    position: int,
+    shared: bool,
+    scale: float = 1.0,
+    live: Tensor | None = None,
 ) -> tuple[CohortLayer, int]:
     """Return the cohort form of the layer at `position` and how many layers it stands for.
 
-    `shared` if its input has no arms yet; `scale` is what the first layer with weights multiplies
-    its input by. A convolution takes the ReLU and the max pooling behind it along.
+    `shared` if its input has no arms yet; `scale` and `live` are for a linear layer that is the
+    first with weights. A convolution takes the ReLU and the max pooling behind it along.
     """
     module = children[position]
     match module:
         case nn.Linear():
-            return cohort.Linear(grid, module, shared, scale if shared else 1.0), 1
+            if shared:
+                return cohort.Linear(grid, module, True, scale, live), 1
+            return cohort.Linear(grid, module, False), 1
         case nn.Conv2d() if _plain(module):
             behind = [*children[position + 1 : position + 3], None, None]
             relu = isinstance(behind[0], nn.ReLU)
@@ -147,10 +195,12 @@ def lift_layer(
     raise CannotLift(f"layer {position}, {module}, has no cohort form")
 
 
-def _input_scale(children: Sequence[nn.Module]) -> float:
-    """1 / 255 for a network that begins with a linear layer, whose GEMM scales pixels by itself."""
-    first = next((m for m in children if not isinstance(m, nn.Flatten)), None)
-    return PIXEL if isinstance(first, nn.Linear) else 1.0
+def _outputs(children: Sequence[nn.Module]) -> int:
+    """How many numbers the network gives an example, as far as its last linear layer tells."""
+    widths = [m.out_features for m in children if isinstance(m, nn.Linear)]
+    if not widths:
+        raise CannotLift("no linear layer tells how many outputs there are")
+    return widths[-1]
 
 
 def _kernel(module: nn.Module | None) -> int | None:

@@ -1,13 +1,8 @@
-"""Where the parameters of many runs lie in memory, and how an update reaches them.
-
-A training step is recorded once as a list of operations on fixed tensors (a `Tape`) and replayed
-for every step: these networks are so small that making views and looking up layers would take as
-long as the arithmetic.
-"""
+"""Where the parameters of many runs lie in memory, and how an update reaches them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -15,8 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-Tape = list[Callable[[], object]]
-"""Operations on fixed tensors, in order."""
+from bench_lr.cohort.tape import Tape
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,11 @@ class UpdateRule(Protocol):
     def outer(
         self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
     ) -> None:
-        """Record the update of `slot` by the gradient ``alpha * left @ right`` (batched)."""
+        """Record the update of `slot` by the gradient ``alpha * left @ right``.
+
+        `left` [N, rows, K] and `right` [N, K, columns] are batched over runs, or over seeds whose
+        arms lie one after the other in the rows: ``slot.data`` is seen as [N, rows, columns].
+        """
 
     def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
         """Record the update of `slot` by `gradient`, shaped like ``slot.data``."""
@@ -104,7 +102,8 @@ class PlainSGD:
         self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
     ) -> None:
         """Add ``alpha * left @ right`` to the parameter in the GEMM itself."""
-        tape.append(partial(slot.data.baddbmm_, left, right, alpha=alpha))
+        weight = slot.data.view(left.shape[0], left.shape[1], right.shape[2])
+        tape.append(partial(weight.baddbmm_, left, right, alpha=alpha))
 
     def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
         """Add the update."""
@@ -140,7 +139,7 @@ class MomentumSGD:
         self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
     ) -> None:
         """Form the gradient and apply it."""
-        gradient = torch.zeros_like(slot.data)
+        gradient = left.new_zeros(left.shape[0], left.shape[1], right.shape[2])
         product = partial(torch.baddbmm, gradient, left, right, beta=0, alpha=alpha)
         tape.append(partial(product, out=gradient))
         self.add(slot, gradient, tape)

@@ -69,7 +69,8 @@ def keep_mask(
     first_step : int
         First step, counted within the epoch.
     units : int
-        Masked values in a full batch; a partial batch uses the first of them.
+        Masked values in a full batch: those of a unit of the network for all examples, then those
+        of the next unit. A partial batch uses the first examples of each.
 
     Returns
     -------
@@ -79,8 +80,6 @@ def keep_mask(
     words = -(-units // 4)  # 64-bit words a step, four 16-bit levels in each
     bits = np.random.PCG64DXSM(stream_key(seed, "dropout", layer, epoch))
     bits.advance(first_step * words)
-    raw = np.random.Generator(bits).integers(
-        0, np.iinfo(np.uint64).max, size=(steps, words), dtype=np.uint64, endpoint=True
-    )
+    raw = bits.random_raw(steps * words).reshape(steps, words)
     keep: npt.NDArray[np.bool_] = raw.view(np.uint16)[:, :units] >= np.uint16(round(p * _LEVELS))
     return keep

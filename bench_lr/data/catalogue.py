@@ -42,7 +42,7 @@ class Source:
     name
         What ``load`` and the claim files call the data set.
     classes
-        How many labels there are, ``0 .. classes - 1``.
+        How many labels there are, ``0 .. classes - 1``; 0 where targets are real numbers.
     files
         What is read from disk; empty for a generated data set.
     decode
@@ -104,4 +104,6 @@ MNIST = Source(
 
 SYNTHETIC = Source(name="synthetic", classes=10, files=(), decode=formats.synthetic)
 
-DATASETS: Mapping[str, Source] = MappingProxyType({s.name: s for s in (MNIST, SYNTHETIC)})
+CURVE = Source(name="curve", classes=0, files=(), decode=formats.curve)
+
+DATASETS: Mapping[str, Source] = MappingProxyType({s.name: s for s in (MNIST, SYNTHETIC, CURVE)})

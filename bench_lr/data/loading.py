@@ -23,13 +23,14 @@ class Dataset:
     name
         Its name in the table.
     train_x, test_x
-        Images, ``uint8 [examples, channels, height, width]``, values 0 to 255.
+        Images, ``uint8 [examples, channels, height, width]``, values 0 to 255, or points,
+        ``float32 [examples, features]``.
     train_y, test_y
-        Labels, ``int64 [examples]``.
+        Labels, ``int64 [examples]``, or targets, ``float32 [examples, outputs]``.
     sha256
         One digest for provenance: of the files' digests, or of a generated set's bytes.
     classes
-        How many labels there are.
+        How many labels there are; 0 where targets are real numbers.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Dataset:
     test_y: torch.Tensor
     sha256: str
     classes: int
+
+    @property
+    def scale(self) -> float:
+        """What networks see the inputs times: 1 / 255 for pixels."""
+        return 1.0 if self.train_x.is_floating_point() else 1 / 255
 
 
 def find(name: str) -> Source:

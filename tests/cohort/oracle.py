@@ -76,7 +76,7 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
     )
     schedule, unit = scheduler(run, optimizer, [])
     train_at, validation_at = streams.split(run.task, len(data.train_x), run.seed)
-    everything = TensorDataset(data.train_x.to(dtype) / 255, data.train_y)
+    everything = TensorDataset(_inputs(data, dtype), _targets(data, dtype))
     losses: list[float] = []
     evaluations: list[dict[str, float]] = []
     sizes = [phase.batch_size for phase in run.batches for _ in range(phase.epochs)]
@@ -99,7 +99,8 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
                     batch_size * units,
                     dropout_p(run, position),
                 )
-                used = mask[0, : len(x) * units]
+                # Units before examples; a partial batch uses the first examples.
+                used = mask.reshape(units, batch_size)[:, : len(x)].T
                 dropout.mask = torch.from_numpy(used.copy()).to(dtype)
             optimizer.zero_grad()
             output = network(x)
@@ -144,10 +145,19 @@ def _loss(run: RunConfig, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor
 def _evaluate(run, network, data, validation_at, dtype) -> dict[str, float]:
     network.eval()
     with torch.no_grad():
-        x = data.train_x[validation_at].to(dtype) / 255
-        y = data.train_y[validation_at]
+        x = _inputs(data, dtype)[validation_at]
+        y = _targets(data, dtype)[validation_at]
         output = network(x)
-        return {
-            "loss": _loss(run, output, y).item(),
-            "accuracy": (output.argmax(1) == y).double().mean().item(),
-        }
+        found = {"loss": _loss(run, output, y).item()}
+        if run.task.loss == "cross_entropy":
+            found["accuracy"] = (output.argmax(1) == y).double().mean().item()
+        return found
+
+
+def _inputs(data: Dataset, dtype: torch.dtype) -> torch.Tensor:
+    x = data.train_x.to(dtype)
+    return x if data.train_x.is_floating_point() else x / 255
+
+
+def _targets(data: Dataset, dtype: torch.dtype) -> torch.Tensor:
+    return data.train_y.to(dtype) if data.train_y.is_floating_point() else data.train_y

@@ -12,7 +12,7 @@ from bench_lr import models
 from bench_lr.cohort import streams
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
-from bench_lr.data import Dataset
+from bench_lr.data import Dataset, load
 from bench_lr.schedules import MultiStep, Step
 from bench_lr.schema import (
     BatchNorm,
@@ -182,6 +182,33 @@ def test_half_mse_equals_alone(data: Dataset) -> None:
         alone = oracle.train(one, targets)
         for name, value in cohort.network.export(index).items():
             torch.testing.assert_close(value, alone.state[name], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", SGD)
+def test_inputs_that_are_always_zero_change_nothing(optimizer: str, data: Dataset) -> None:
+    """They are left out of the first layer, unless weight decay moves even their weights."""
+    black = torch.zeros(2, 11, 11, dtype=torch.bool)
+    black[:, :3] = black[0, 5, 5] = True
+    test_x = data.test_x.masked_fill(black, 0)
+    test_x[0, 0, 5, 5] = 9  # not black in a test image: needed there
+    partly = dataclasses.replace(data, train_x=data.train_x.masked_fill(black, 0), test_x=test_x)
+    cohort = run_cohort(sweep(config(optimizer=SGD[optimizer])), partly)
+    decays = SGD[optimizer].weight_decay > 0
+    assert cohort.train_x.shape[1] == (242 if decays else 242 - 66)
+    compare(cohort, partly)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_regression_on_points_equals_alone(dtype: str) -> None:
+    points = load("curve")
+    base = dataclasses.replace(
+        config(),
+        task=TaskConfig("curve", 90, 20, loss="half_mse"),
+        model=ModelConfig((Linear(4), Sigmoid(), Linear(1))),
+        batches=(Phase(2, 10),),
+        dtype=dtype,
+    )
+    compare(run_cohort(sweep(base), points), points, 1e-9 if dtype == "float64" else 1e-5)
 
 
 @pytest.mark.parametrize("drop_last", [False, True])

@@ -1,0 +1,202 @@
+"""Recorded steps and predictions of a cohort, and the memory they read their batches from."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench_lr.cohort.network import CohortNetwork
+from bench_lr.cohort.slots import UpdateRule
+from bench_lr.cohort.streams import keep_mask, keep_probability
+from bench_lr.cohort.tape import Strip, Tape, address, moved
+from bench_lr.cohort.timetable import Span
+
+_LINE = 16
+"""Values to which long rows are rounded up: a cache line of float32."""
+
+
+def row_length(values: int) -> int:
+    """Length in memory of an example of so many values, with room for a one."""
+    needed = values + 1
+    return needed if needed < 4 * _LINE else -(-needed // _LINE) * _LINE
+
+
+class Inputs:
+    """Batches of some steps, shared by the arms of a seed.
+
+    The memory is (steps, G, B, row): the examples as the data set has them, each with room for the
+    one that the bias of a first linear layer multiplies. `first` is the batch of the first step as
+    networks see it, [G, 1, ..., B].
+
+    Parameters
+    ----------
+    data : Tensor
+        The examples, (examples, ...).
+    scale : float
+        What examples are multiplied by here.
+    one : float
+        What stands for one behind an example.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        data: Tensor,
+        dtype: torch.dtype,
+        scale: float,
+        one: float,
+    ) -> None:
+        example = tuple(data.shape[1:])
+        self._values, self._scale = prod(example), scale
+        self._raw = data.new_empty(prod(shape), *example)
+        row = row_length(self._values)
+        self.memory = torch.full((*shape, row), one, dtype=dtype, device=data.device)
+        first = self.memory[0, :, None, :, : self._values]
+        self.first = first.view(*first.shape[:3], *example).movedim(2, -1)
+
+    def load(self, data: Tensor, positions: Tensor) -> None:
+        """Put examples, by their positions (steps, G, B), into the memory of the first steps."""
+        raw = self._raw[: positions.numel()]
+        torch.index_select(data, 0, positions.reshape(-1), out=raw)
+        target = self.memory[: len(positions), ..., : self._values]
+        target.copy_(raw.view(target.shape))
+        if self._scale != 1:
+            target.mul_(self._scale)
+
+    def known_to(self, tape: Tape) -> Tensor:
+        """Return `first`, telling a tape of the ones behind it."""
+        tape.has_room(self.memory, self._values)
+        return self.first
+
+
+class StepMasks:
+    """Dropout masks of some steps, made together."""
+
+    def __init__(
+        self,
+        seeds: tuple[int, ...],
+        steps: int,
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._seeds, self._steps, self._batch = seeds, steps, batch
+        self._dtype, self._device = dtype, device
+        self.strips: dict[tuple[int, tuple[int, ...], float], Tensor] = {}
+        self.step = 0
+
+    def __call__(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
+        """Return what the first step will multiply by, [G, 1, *shape, B]."""
+        whole = (self._steps, len(self._seeds), 1, *shape, self._batch)
+        strip = torch.zeros(whole, dtype=self._dtype, device=self._device)
+        self.strips[position, shape, p] = strip
+        return strip[0]
+
+    def now(self, position: int, shape: tuple[int, ...], p: float) -> Tensor:
+        """Return what step `step` multiplies by, [G, 1, *shape, B]."""
+        if (position, shape, p) not in self.strips:
+            self(position, shape, p)
+            self._fill(position, shape, p)
+        return self.strips[position, shape, p][self.step]
+
+    def begin(self, span: Span, first: int, count: int) -> None:
+        """Make the masks of `count` steps from step `first` of a span on."""
+        self._span, self._first, self._count = span, first, count
+        for key in self.strips:
+            self._fill(*key)
+
+    def _fill(self, position: int, shape: tuple[int, ...], p: float) -> None:
+        span, count = self._span, self._count
+        units = prod(shape)
+        made = np.empty((count, len(self._seeds), units, self._batch), dtype=np.uint8)
+        for g, seed in enumerate(self._seeds):
+            first, full = span.first_step + self._first, span.full_batch_size
+            mask = keep_mask(seed, position, span.epoch, first, count, units * full, p)
+            made[:, g] = mask.reshape(count, units, full)[:, :, : self._batch]
+        strip = self.strips[position, shape, p][:count]
+        # Bytes, not booleans: only those convert to floating point at full speed.
+        strip.copy_(torch.from_numpy(made).view(strip.shape)).mul_(1 / keep_probability(p))
+
+
+class Training:
+    """Recorded training steps of one batch size.
+
+    As many as `inputs`, `targets` and `masks` have room for, each on its own memory for what
+    changes from step to step: they are loaded together and replayed with nothing between them.
+    """
+
+    def __init__(
+        self,
+        network: CohortNetwork,
+        rule: UpdateRule,
+        inputs: Inputs,
+        targets: Tensor,
+        masks: StepMasks,
+    ) -> None:
+        self.inputs, self.targets, self.masks = inputs, targets, masks
+        self.steps = len(inputs.memory)
+        tape = Tape()
+        kept = network.record_training(inputs.known_to(tape), targets[0], masks, rule, tape)
+        self.rates = rule.rate.new_empty(self.steps, *rule.rate.shape)
+        results = kept.new_empty(self.steps, kept.untyped_storage().nbytes() // kept.element_size())
+        strips = {
+            address(inputs.memory): Strip(inputs.memory),
+            address(targets): Strip(targets),
+            address(rule.rate): Strip(self.rates),
+            address(kept): Strip(results),
+            **{address(strip): Strip(strip) for strip in masks.strips.values()},
+        }
+        self._tapes = [moved(tape, strips, step) for step in range(self.steps)]
+        strides = (results.stride(0), *kept.stride())
+        shape = (self.steps, *kept.shape)
+        self.kept = results.as_strided(shape, strides, kept.storage_offset())
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._full_times = 0
+        self._captures = kept.is_cuda and network.capturable
+
+    def replay(self, count: int) -> None:
+        """Take the first `count` steps on what has been loaded; `kept` holds what they kept.
+
+        On a GPU a full set of steps is one launch of a CUDA graph. It is captured the second time:
+        libraries set themselves up the first time, which a capture must not see.
+        """
+        if self._captures and count == self.steps:
+            if self._graph is not None:
+                self._graph.replay()
+                return
+            if self._full_times:
+                self._graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self._graph):
+                    self._take(count)
+                self._graph.replay()
+                return
+            self._full_times += 1
+        self._take(count)
+
+    def _take(self, count: int) -> None:
+        for step, tape in enumerate(self._tapes[:count]):
+            self.masks.step = step
+            for operation in tape:
+                operation()
+
+
+class Prediction:
+    """Recorded outputs, in evaluation mode, of one number of examples."""
+
+    def __init__(self, network: CohortNetwork, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._tape = Tape()
+        self._result = network.record_prediction(inputs.known_to(self._tape), self._tape)
+
+    def __call__(self, data: Tensor, positions: Tensor) -> Tensor:
+        """Return the outputs (G, L, O, B) of examples, by their positions (G, B).
+
+        They last until the next call.
+        """
+        self._inputs.load(data, positions[None])
+        for operation in self._tape:
+            operation()
+        return self._result
