@@ -1,4 +1,9 @@
-"""A cohort under a Lightning `Trainer`: one Lightning batch is a block of many steps."""
+"""A cohort under a Lightning `Trainer`: one Lightning batch is a block of many steps.
+
+Lightning's cost a batch and an epoch is milliseconds, as long as hundreds of steps of a small
+network; so its batch is a block of at least 256 steps, and where a training epoch has fewer, its
+epoch is a stretch of several.
+"""
 
 from __future__ import annotations
 
@@ -17,38 +22,61 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from bench_lr.cohort.engine import Cohort
-from bench_lr.cohort.timetable import Span
+from bench_lr.cohort.timetable import Span, Timetable
 from bench_lr.data import Dataset
 from bench_lr.identity import config_dict, run_id
 from bench_lr.provenance import here, processor
 from bench_lr.schema import RunConfig
 from bench_lr.store import COLUMNS, Commit, Store
 
-BLOCK_STEPS = 64
-"""Steps a block: long enough for Lightning's cost a batch to vanish, short enough to stop soon."""
+SPAN_STEPS = 64
+"""Most steps between two looks at the losses, at which a run that diverged is frozen."""
+BLOCK_STEPS = 256
+"""Fewest steps of a block, unless the stretch ends."""
+STRETCH_STEPS = 1024
+"""Fewest steps of a stretch of epochs, unless training ends."""
 
 Progress = Callable[[float], None]
 
 
 class Block:
-    """A span of steps and the positions of its examples, shape (steps, seeds, batch).
+    """Spans of steps and the positions of their examples, each of shape (steps, seeds, batch).
 
     No dataclass: Lightning would take it apart to convert what it holds to the run's precision.
     """
 
-    def __init__(self, span: Span, indices: Tensor) -> None:
-        self.span, self.indices = span, indices
+    def __init__(self, spans: Sequence[tuple[Span, Tensor]]) -> None:
+        self.spans = tuple(spans)
 
 
-class EpochBlocks(IterableDataset[Block]):
-    """The blocks of one epoch, in order."""
+class Blocks(IterableDataset[Block]):
+    """The blocks of consecutive epochs, in order."""
 
-    def __init__(self, cohort: Cohort, epoch: int) -> None:
-        self._cohort, self._epoch = cohort, epoch
+    def __init__(self, cohort: Cohort, epochs: range) -> None:
+        self._cohort, self._epochs = cohort, epochs
 
     def __iter__(self) -> Iterator[Block]:
-        for span in self._cohort.timetable.spans(self._epoch, BLOCK_STEPS):
-            yield Block(span, self._cohort.indices(span))
+        gathered: list[tuple[Span, Tensor]] = []
+        for epoch in self._epochs:
+            for span in self._cohort.timetable.spans(epoch, SPAN_STEPS):
+                gathered.append((span, self._cohort.indices(span)))
+                if sum(span.steps for span, _ in gathered) >= BLOCK_STEPS:
+                    yield Block(gathered)
+                    gathered = []
+        if gathered:
+            yield Block(gathered)
+
+
+def stretches(timetable: Timetable) -> list[range]:
+    """Divide the epochs into stretches: whole epochs, of `STRETCH_STEPS` steps or more."""
+    found: list[range] = []
+    first = steps = 0
+    for epoch, count in enumerate(timetable.steps_by_epoch):
+        steps += count
+        if steps >= STRETCH_STEPS or epoch == timetable.epochs - 1:
+            found.append(range(first, epoch + 1))
+            first, steps = epoch + 1, 0
+    return found
 
 
 class BlockOptimizer(torch.optim.Optimizer):
@@ -69,6 +97,7 @@ class CohortModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.cohort = cohort
+        self.stretches = stretches(cohort.timetable)
         self._progress = progress
 
     def configure_optimizers(self) -> BlockOptimizer:
@@ -78,25 +107,28 @@ class CohortModule(pl.LightningModule):
         self.cohort.start()
 
     def train_dataloader(self) -> DataLoader[Block]:
-        return DataLoader(EpochBlocks(self.cohort, self.current_epoch), batch_size=None)
+        return DataLoader(Blocks(self.cohort, self.stretches[self.current_epoch]), batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Block, device: torch.device, dataloader_idx: int
     ) -> Block:
-        return Block(batch.span, batch.indices.to(device, non_blocking=True))
+        return Block([(span, at.to(device, non_blocking=True)) for span, at in batch.spans])
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
-        optimizer.step(closure=lambda: self.cohort.train_block(batch.span, batch.indices))
-        if batch.span.evaluate:
-            self.cohort.evaluate(batch.span)
-        if self._progress is not None:
-            steps = batch.span.step + batch.span.steps
-            self._progress(steps / self.cohort.timetable.steps)
+        optimizer.step(closure=lambda: self._train(batch))
+
+    def _train(self, block: Block) -> None:
+        for span, indices in block.spans:
+            self.cohort.train_block(span, indices)
+            if span.evaluate:
+                self.cohort.evaluate(span)
+            if self._progress is not None:
+                self._progress((span.step + span.steps) / self.cohort.timetable.steps)
 
 
-def make_trainer(epochs: int, device: str, dtype: str) -> pl.Trainer:
+def make_trainer(stretches: int, device: str, dtype: str) -> pl.Trainer:
     """Lightning `Trainer` for one cohort on one device ("auto", "cpu" or "cuda")."""
     if device == "auto":
         # Lightning's own "auto" takes Apple's GPUs too, which have no float64.
@@ -105,7 +137,7 @@ def make_trainer(epochs: int, device: str, dtype: str) -> pl.Trainer:
         accelerator=device,
         devices=1,
         precision="64-true" if dtype == "float64" else "32-true",
-        max_epochs=epochs,
+        max_epochs=stretches,
         reload_dataloaders_every_n_epochs=1,
         logger=False,
         enable_checkpointing=False,
@@ -130,12 +162,13 @@ def train_cohort(
         As `bench_lr.cohort.engine.arrange` returns them.
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
-        Called after every block with the share of steps done.
+        Called after every span with the share of steps done.
     """
     cohort = Cohort(runs, dataset)
     with quiet_lightning():
-        trainer = make_trainer(cohort.timetable.epochs, device, cohort.config.dtype)
-        trainer.fit(CohortModule(cohort, progress))
+        module = CohortModule(cohort, progress)
+        trainer = make_trainer(len(module.stretches), device, cohort.config.dtype)
+        trainer.fit(module)
     # Lightning moves what it trained back to the CPU; where it trained is part of the result.
     return cohort.to(trainer.strategy.root_device)
 

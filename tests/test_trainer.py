@@ -14,6 +14,7 @@ import torch
 from bench_lr import trainer
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
+from bench_lr.cohort.timetable import Timetable
 from bench_lr.data import Dataset
 from bench_lr.identity import config_dict, run_id
 from bench_lr.schema import (
@@ -30,7 +31,7 @@ from bench_lr.schema import (
     TaskConfig,
 )
 from bench_lr.store import COLUMNS, Store
-from bench_lr.trainer import BLOCK_STEPS, store_cohort, tables, train_and_store, train_cohort
+from bench_lr.trainer import SPAN_STEPS, store_cohort, tables, train_and_store, train_cohort
 from tests.cohort import oracle
 
 NETWORK = ModelConfig(
@@ -85,7 +86,7 @@ def by_hand(runs: list[RunConfig], data: Dataset) -> Cohort:
     cohort = Cohort(runs, data)
     cohort.start()
     for epoch in range(cohort.timetable.epochs):
-        for span in cohort.timetable.spans(epoch, BLOCK_STEPS):
+        for span in cohort.timetable.spans(epoch, SPAN_STEPS):
             cohort.train_block(span, cohort.indices(span))
             if span.evaluate:
                 cohort.evaluate(span)
@@ -163,15 +164,28 @@ def test_one_global_step_of_lightning_is_one_block(
     run = dataclasses.replace(
         BASE,
         model=ModelConfig((Flatten(), Linear(10))),
-        batches=(Phase(2, 1),),
+        batches=(Phase(6, 1),),
         evaluation=EvaluationConfig(per_epoch=1),
     )
     shares: list[float] = []
     cohort = train_cohort(cohort_of(run), data, device="cpu", progress=shares.append)
-    # 75 steps an epoch: a whole block and a rest of 11.
-    assert trainers[0].global_step == 4
-    assert cohort.timetable.steps == 150
-    assert shares == pytest.approx([64 / 150, 75 / 150, 139 / 150, 1])
+    # 75 steps an epoch: a span of 64 and one of 11; four epochs make the first block.
+    assert trainers[0].global_step == 2
+    assert cohort.timetable.steps == 450
+    assert shares[:4] == pytest.approx([64 / 450, 75 / 450, 139 / 450, 150 / 450])
+    assert shares[-1] == 1
+
+
+def test_short_epochs_share_a_stretch_and_long_ones_do_not(data: Dataset) -> None:
+    def of(*batches: Phase) -> list[range]:
+        return trainer.stretches(Timetable.of(dataclasses.replace(BASE, batches=batches)))
+
+    # 75 steps an epoch: fourteen epochs are 1050 steps.
+    assert of(Phase(30, 1)) == [range(14), range(14, 28), range(28, 30)]
+    assert of(Phase(2, 75)) == [range(2)]
+    long = dataclasses.replace(BASE, task=dataclasses.replace(BASE.task, train_size=2000))
+    long = dataclasses.replace(long, batches=(Phase(3, 1),))
+    assert trainer.stretches(Timetable.of(long)) == [range(1), range(1, 2), range(2, 3)]
 
 
 def test_training_writes_no_file(

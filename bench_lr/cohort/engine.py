@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -29,7 +30,8 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _STRIP_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 """Batches loaded together: what stays in a cache, or what makes a long CUDA graph."""
 _STRIP_STEPS = 64
-_EVALUATION_VALUES = 1 << 22
+_EVALUATION_VALUES = 1 << 21
+"""Values of the inputs and the widest layer of all runs that are evaluated at once."""
 
 
 @dataclass
@@ -102,11 +104,15 @@ class Cohort(nn.Module):
         for name in ("train", "test"):
             x: Tensor = getattr(dataset, f"{name}_x")
             if self.network.takes_features:
-                x = x.flatten(1) if self.network.live is None else x.flatten(1)[:, live]
+                x = x.flatten(1)
+            if self.network.live is not None:
+                x = columns(x, self.network.live)
             self.register_buffer(f"{name}_x", x.contiguous(), persistent=False)
             self.register_buffer(f"{name}_y", getattr(dataset, f"{name}_y"), persistent=False)
-        shapes = [example] if build else walk(config.model, example)
-        self._widest = max(prod(shape) for shape in shapes)
+        shapes = [example, example] if build else walk(config.model, example)
+        widths = [prod(shape) for shape in shapes]
+        values = grid.seeds * widths[0] + grid.runs * max(widths[1:])
+        self._evaluated_together = max(8, _EVALUATION_VALUES // values)
         rates = torch.from_numpy(learning_rates(runs)).to(self.dtype)
         self._lr = rates.view(-1, grid.seeds, grid.arms)
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
@@ -249,10 +255,9 @@ class Cohort(nn.Module):
             index = torch.arange(len(x)).expand(self.grid.seeds, -1)
         else:
             x, y, index = self.train_x, self.train_y, self._validation
-        chunk = max(8, _EVALUATION_VALUES // (self._widest * self.grid.runs))
         totals: dict[str, Tensor] = {}
         metrics = LOSSES[self.config.task.loss].metrics
-        for part in index.to(self.device).split(chunk, dim=1):
+        for part in index.to(self.device).split(self._evaluated_together, dim=1):
             output = self._prediction(part.shape[1])(x, part)
             found = metrics(output, y[part])
             for metric, value in found.items():
@@ -269,10 +274,22 @@ def live_inputs(dataset: Dataset) -> Tensor | None:
     A weight whose input is always zero has no gradient and adds nothing: 65 of the 784 pixels of
     MNIST are black in all its images.
     """
-    live = torch.zeros(dataset.train_x[0].numel(), dtype=torch.bool)
-    for x in (dataset.train_x, dataset.test_x):
-        live |= (x.flatten(1) != 0).any(0)
-    return None if bool(live.all()) else live.nonzero().flatten()
+    if dataset.train_x.is_floating_point():
+        return None
+    parts = (dataset.train_x, dataset.test_x)
+    used = [np.bitwise_or.reduce(x.flatten(1).cpu().numpy(), axis=0) for x in parts]
+    live = np.flatnonzero(np.bitwise_or(*used))
+    return None if len(live) == len(used[0]) else torch.from_numpy(live)
+
+
+def columns(x: Tensor, chosen: Tensor) -> Tensor:
+    """Return ``x[:, chosen]`` for ascending columns; quicker, as these are mostly neighbours."""
+    out = x.new_empty(len(x), len(chosen))
+    breaks = (chosen.diff() > 1).nonzero().flatten() + 1
+    for start, stop in itertools.pairwise([0, *breaks.tolist(), len(chosen)]):
+        first = int(chosen[start])
+        out[:, start:stop] = x[:, first : first + stop - start]
+    return out
 
 
 def _flat(tensor: Tensor) -> Any:

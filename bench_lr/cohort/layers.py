@@ -146,7 +146,9 @@ class Linear(CohortLayer):
         if not self.shared:
             back = dy.new_empty(lead, self.inputs, batch)
             weight = self.weight.view(lead, self.outputs, -1)[..., : self.inputs]
-            tape.append(partial(torch.bmm, weight.transpose(1, 2), delta, out=back))
+            # A product over one output is no GEMM.
+            multiply = torch.bmm if self.outputs > 1 else torch.mul
+            tape.append(partial(multiply, weight.transpose(1, 2), delta, out=back))
             dx = back.view(seeds, arms, self.inputs, batch)
         rule.outer(self.slots[0], delta, self._input.transpose(1, 2), tape, self.scale)
         return dx
