@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from bench_lr.cohort.engine import Cohort
@@ -40,27 +39,27 @@ Progress = Callable[[float], None]
 
 
 class Block:
-    """Spans of steps and the positions of their examples, each of shape (steps, seeds, batch).
+    """Spans of steps that one Lightning batch stands for.
 
     No dataclass: Lightning would take it apart to convert what it holds to the run's precision.
     """
 
-    def __init__(self, spans: Sequence[tuple[Span, Tensor]]) -> None:
+    def __init__(self, spans: Sequence[Span]) -> None:
         self.spans = tuple(spans)
 
 
 class Blocks(IterableDataset[Block]):
     """The blocks of consecutive epochs, in order."""
 
-    def __init__(self, cohort: Cohort, epochs: range) -> None:
-        self._cohort, self._epochs = cohort, epochs
+    def __init__(self, timetable: Timetable, epochs: range) -> None:
+        self._timetable, self._epochs = timetable, epochs
 
     def __iter__(self) -> Iterator[Block]:
-        gathered: list[tuple[Span, Tensor]] = []
+        gathered: list[Span] = []
         for epoch in self._epochs:
-            for span in self._cohort.timetable.spans(epoch, SPAN_STEPS):
-                gathered.append((span, self._cohort.indices(span)))
-                if sum(span.steps for span, _ in gathered) >= BLOCK_STEPS:
+            for span in self._timetable.spans(epoch, SPAN_STEPS):
+                gathered.append(span)
+                if sum(span.steps for span in gathered) >= BLOCK_STEPS:
                     yield Block(gathered)
                     gathered = []
         if gathered:
@@ -107,12 +106,8 @@ class CohortModule(pl.LightningModule):
         self.cohort.start()
 
     def train_dataloader(self) -> DataLoader[Block]:
-        return DataLoader(Blocks(self.cohort, self.stretches[self.current_epoch]), batch_size=None)
-
-    def transfer_batch_to_device(
-        self, batch: Block, device: torch.device, dataloader_idx: int
-    ) -> Block:
-        return Block([(span, at.to(device, non_blocking=True)) for span, at in batch.spans])
+        epochs = self.stretches[self.current_epoch]
+        return DataLoader(Blocks(self.cohort.timetable, epochs), batch_size=None)
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
         optimizer = self.optimizers()
@@ -120,7 +115,8 @@ class CohortModule(pl.LightningModule):
         optimizer.step(closure=lambda: self._train(batch))
 
     def _train(self, block: Block) -> None:
-        for span, indices in block.spans:
+        for span in block.spans:
+            indices = self.cohort.indices(span).to(self.device, non_blocking=True)
             self.cohort.train_block(span, indices)
             if span.evaluate:
                 self.cohort.evaluate(span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -20,7 +20,8 @@ from bench_lr.cohort.losses import LOSSES
 from bench_lr.cohort.network import CohortNetwork
 from bench_lr.cohort.recording import Inputs, Prediction, StepMasks, Training, row_length
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
-from bench_lr.cohort.streams import epoch_order, split
+from bench_lr.cohort.small import SmallTraining, suits
+from bench_lr.cohort.streams import EpochOrders, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
 from bench_lr.schema import RunConfig
@@ -89,6 +90,7 @@ class Cohort(nn.Module):
         example = tuple(dataset.train_x.shape[1:])
         splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
+        self._orders = [EpochOrders(seed, self._train.shape[1]) for seed in self.seeds]
         self._ordered: tuple[int, npt.NDArray[np.int64]] = (-1, self._train[:, :0])
         self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
         make = build or (lambda seed: models.build(config.model, example, seed))
@@ -130,11 +132,8 @@ class Cohort(nn.Module):
     def indices(self, span: Span) -> Tensor:
         """Positions in the training data of a span's examples, shape (steps, seeds, batch)."""
         if self._ordered[0] != span.epoch:
-            n = self.timetable.train_size
-            rows = [
-                train[epoch_order(seed, span.epoch, n)]
-                for seed, train in zip(self.seeds, self._train, strict=True)
-            ]
+            pairs = zip(self._orders, self._train, strict=True)
+            rows = [train[order(span.epoch)] for order, train in pairs]
             self._ordered = span.epoch, np.stack(rows)
         part = self._ordered[1][:, span.start : span.stop]
         blocks = part.reshape(len(part), span.steps, span.batch_size).swapaxes(0, 1)
@@ -154,8 +153,9 @@ class Cohort(nn.Module):
                 self._per_run([o.weight_decay for o in optimizers]),
                 self.config.optimizer.nesterov,
             )
-        self._trainings: dict[int, Training] = {}
-        self._predictions: dict[int, Prediction] = {}
+        self._trainings: dict[int, Training | SmallTraining] = {}
+        self._predictions: dict[int | str, Prediction] = {}
+        self._held: dict[str, tuple[Prediction, Tensor]] = {}
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -166,7 +166,7 @@ class Cohort(nn.Module):
         shape = (steps, self.grid.seeds, batch)
         return Inputs(shape, self.train_x, self.dtype, self._scale / own, 1 / own)
 
-    def _training(self, batch: int) -> Training:
+    def _training(self, batch: int) -> Training | SmallTraining:
         """Return the recorded training steps for a batch size."""
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
@@ -176,7 +176,8 @@ class Cohort(nn.Module):
             steps = min(most, max(1, _STRIP_BYTES[self.device.type] // step_bytes))
             y = self.train_y.new_zeros(steps, self.grid.seeds, batch, *self.train_y.shape[1:])
             masks = StepMasks(self.seeds, steps, batch, self.dtype, self.device)
-            self._trainings[batch] = Training(
+            kind = SmallTraining if suits(self.network, self.rule, batch, self.device) else Training
+            self._trainings[batch] = kind(
                 self.network,
                 self.rule,
                 self._inputs(steps, batch),
@@ -184,12 +185,6 @@ class Cohort(nn.Module):
                 masks,
             )
         return self._trainings[batch]
-
-    def _prediction(self, batch: int) -> Prediction:
-        """Return the recorded prediction for a number of examples."""
-        if batch not in self._predictions:
-            self._predictions[batch] = Prediction(self.network, self._inputs(1, batch))
-        return self._predictions[batch]
 
     @torch.no_grad()
     def train_block(self, span: Span, indices: Tensor) -> None:
@@ -250,22 +245,41 @@ class Cohort(nn.Module):
         self.records.values.append(values)
 
     def _evaluate_split(self, name: str) -> dict[str, Tensor]:
-        if name == "test":
-            x, y = self.test_x, self.test_y
-            index = torch.arange(len(x)).expand(self.grid.seeds, -1)
-        else:
-            x, y, index = self.train_x, self.train_y, self._validation
         totals: dict[str, Tensor] = {}
         metrics = LOSSES[self.config.task.loss].metrics
-        for part in index.to(self.device).split(self._evaluated_together, dim=1):
-            output = self._prediction(part.shape[1])(x, part)
-            found = metrics(output, y[part])
-            for metric, value in found.items():
+        for output, y in self._outputs(name):
+            for metric, value in metrics(output, y).items():
                 totals[metric] = totals[metric] + value if metric in totals else value
         # A diverged run has no metrics; a loss that overflowed is a divergence too.
         lost = (self.diverged_at >= 0) | ~torch.isfinite(totals["loss"])
-        means = {metric: total / index.shape[1] for metric, total in totals.items()}
+        examples = len(self.test_x) if name == "test" else self._validation.shape[1]
+        means = {metric: total / examples for metric, total in totals.items()}
         return {metric: mean.masked_fill(lost, torch.nan) for metric, mean in means.items()}
+
+    def _outputs(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the outputs (G, L, O, B) of a split and its targets (G, B, ...), part by part."""
+        if name in self._held:
+            prediction, y = self._held[name]
+            yield prediction(), y
+            return
+        if name == "test":
+            data, targets = self.test_x, self.test_y
+            positions = torch.arange(len(data)).expand(self.grid.seeds, -1)
+        else:
+            data, targets, positions = self.train_x, self.train_y, self._validation
+        parts = positions.to(self.device).split(self._evaluated_together, dim=1)
+        for part in parts:
+            batch = part.shape[1]
+            key = name if len(parts) == 1 else batch
+            if key not in self._predictions:
+                own = self._inputs(1, batch)
+                self._predictions[key] = Prediction(self.network, own)
+            prediction, y = self._predictions[key], targets[part]
+            prediction.load(data, part)
+            if len(parts) == 1:
+                # A small split stays where the network reads it.
+                self._held[name] = prediction, y
+            yield prediction(), y
 
 
 def live_inputs(dataset: Dataset) -> Tensor | None:

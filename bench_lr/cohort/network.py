@@ -113,7 +113,7 @@ class LiftedNetwork(nn.Module):
             self._positions.append(position)
             position += taken
         self.slots = tuple(slot for layer in self._cohort_layers() for slot in layer.slots)
-        self._loss = losses.LOSSES[loss]
+        self.loss = losses.LOSSES[loss]
         self._outputs = _outputs(children)
 
     def _cohort_layers(self) -> list[CohortLayer]:
@@ -126,11 +126,11 @@ class LiftedNetwork(nn.Module):
 
     def encode(self, target: Tensor) -> Tensor:
         """Return the targets (steps, G, B, ...) of some steps in the form that the loss wants."""
-        return self._loss.encode(target, self._outputs, self.slots[0].data.dtype)
+        return self.loss.encode(target, self._outputs, self.slots[0].data.dtype)
 
     def losses(self, kept: Tensor, target: Tensor) -> Tensor:
         """Losses before the update, (steps, G, L, B)."""
-        return self._loss.losses(kept, target)
+        return self.loss.losses(kept, target)
 
     def record_prediction(self, x: Tensor, tape: Tape) -> Tensor:
         """Record the outputs in evaluation mode, (G, L, outputs, B)."""
@@ -141,7 +141,7 @@ class LiftedNetwork(nn.Module):
     ) -> Tensor:
         """Record a step; return the tensor that will hold what `losses` wants to know."""
         output = self._forward(x, tape, masks)
-        kept, delta = self._loss.record(output, y, rule.rate if rule.fused else None, tape)
+        kept, delta = self.loss.record(output, y, rule.rate if rule.fused else None, tape)
         gradient: Tensor | None = delta
         for layer in reversed(self._cohort_layers()[self._first :]):
             assert gradient is not None

@@ -191,12 +191,12 @@ class Prediction:
         self._tape = Tape()
         self._result = network.record_prediction(inputs.known_to(self._tape), self._tape)
 
-    def __call__(self, data: Tensor, positions: Tensor) -> Tensor:
-        """Return the outputs (G, L, O, B) of examples, by their positions (G, B).
-
-        They last until the next call.
-        """
+    def load(self, data: Tensor, positions: Tensor) -> None:
+        """Put examples, by their positions (G, B), where the network reads them."""
         self._inputs.load(data, positions[None])
+
+    def __call__(self) -> Tensor:
+        """Return the outputs (G, L, O, B) of what is loaded; they last until the next call."""
         for operation in self._tape:
             operation()
         return self._result

@@ -16,6 +16,7 @@ from bench_lr.schema import TaskConfig
 
 Indices = npt.NDArray[np.int64]
 _LEVELS = 1 << 16
+_ORDERS = 64
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -47,9 +48,31 @@ def split(task: TaskConfig, available: int, seed: int) -> tuple[Indices, Indices
     return order[task.validation_size : wanted], order[: task.validation_size]
 
 
+class EpochOrders:
+    """Orders in which a seed visits its training examples, an epoch after the other.
+
+    A stream serves `_ORDERS` epochs: to begin one costs more than to order a few hundred examples.
+    """
+
+    def __init__(self, seed: int, examples: int) -> None:
+        self._seed, self._examples = seed, examples
+        self._group, self._next = -1, 0
+
+    def __call__(self, epoch: int) -> Indices:
+        """Return the order of an epoch, shape (examples,); quick for the one after the last."""
+        group, place = divmod(epoch, _ORDERS)
+        if group != self._group or place < self._next:
+            self._stream = generator(self._seed, "order", group)
+            self._group, self._next = group, 0
+        for _ in range(place - self._next):
+            self._stream.permutation(self._examples)
+        self._next = place + 1
+        return self._stream.permutation(self._examples)
+
+
 def epoch_order(seed: int, epoch: int, examples: int) -> Indices:
-    """Order in which a seed visits its `examples` training images in `epoch`, shape (examples,)."""
-    return generator(seed, "order", epoch).permutation(examples)
+    """Order in which a seed visits its `examples` training examples in `epoch`."""
+    return EpochOrders(seed, examples)(epoch)
 
 
 def keep_probability(p: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +62,7 @@ class Timetable:
         """Return the calendar of a run."""
         return cls(run.task.train_size, run.batches, run.drop_last, run.evaluation)
 
-    @property
+    @cached_property
     def batch_sizes(self) -> tuple[int, ...]:
         """Batch size of every epoch."""
         return tuple(phase.batch_size for phase in self.batches for _ in range(phase.epochs))
@@ -70,17 +72,22 @@ class Timetable:
         """Number of epochs."""
         return len(self.batch_sizes)
 
-    @property
+    @cached_property
     def steps_by_epoch(self) -> tuple[int, ...]:
         """Number of steps of every epoch."""
         return tuple(
             steps_per_epoch(self.train_size, size, self.drop_last) for size in self.batch_sizes
         )
 
+    @cached_property
+    def first_steps(self) -> tuple[int, ...]:
+        """Number of steps before every epoch, and before what would be the next."""
+        return (0, *itertools.accumulate(self.steps_by_epoch))
+
     @property
     def steps(self) -> int:
         """Number of steps of a run."""
-        return sum(self.steps_by_epoch)
+        return self.first_steps[-1]
 
     def spans(self, epoch: int, longest: int) -> Iterator[Span]:
         """Cut an epoch into spans of at most `longest` steps that end where an evaluation is due.
@@ -88,7 +95,7 @@ class Timetable:
         A last partial batch is a span of its own.
         """
         size, steps = self.batch_sizes[epoch], self.steps_by_epoch[epoch]
-        before = sum(self.steps_by_epoch[:epoch])
+        before = self.first_steps[epoch]
         full = min(self.train_size // size, steps)
         per_epoch = self.evaluation.per_epoch
         due = {max(1, round(i * steps / per_epoch)) for i in range(1, per_epoch + 1)}
