@@ -21,7 +21,7 @@ from bench_lr.cohort.network import CohortNetwork
 from bench_lr.cohort.recording import Inputs, Prediction, StepMasks, Training, row_length
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.small import SmallTraining, suits
-from bench_lr.cohort.streams import EpochOrders, split
+from bench_lr.cohort.streams import epoch_order, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
 from bench_lr.schema import RunConfig
@@ -90,7 +90,6 @@ class Cohort(nn.Module):
         example = tuple(dataset.train_x.shape[1:])
         splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
-        self._orders = [EpochOrders(seed, self._train.shape[1]) for seed in self.seeds]
         self._ordered: tuple[int, npt.NDArray[np.int64]] = (-1, self._train[:, :0])
         self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
         make = build or (lambda seed: models.build(config.model, example, seed))
@@ -132,8 +131,11 @@ class Cohort(nn.Module):
     def indices(self, span: Span) -> Tensor:
         """Positions in the training data of a span's examples, shape (steps, seeds, batch)."""
         if self._ordered[0] != span.epoch:
-            pairs = zip(self._orders, self._train, strict=True)
-            rows = [train[order(span.epoch)] for order, train in pairs]
+            n = self.timetable.train_size
+            rows = [
+                train[epoch_order(seed, span.epoch, n)]
+                for seed, train in zip(self.seeds, self._train, strict=True)
+            ]
             self._ordered = span.epoch, np.stack(rows)
         part = self._ordered[1][:, span.start : span.stop]
         blocks = part.reshape(len(part), span.steps, span.batch_size).swapaxes(0, 1)

@@ -111,14 +111,15 @@ class StepMasks:
     def _fill(self, position: int, shape: tuple[int, ...], p: float) -> None:
         span, count = self._span, self._count
         units = prod(shape)
-        made = np.empty((count, len(self._seeds), units, self._batch), dtype=np.uint8)
+        made = np.empty((count, len(self._seeds), self._batch * units), dtype=np.uint8)
         for g, seed in enumerate(self._seeds):
             first, full = span.first_step + self._first, span.full_batch_size
             mask = keep_mask(seed, position, span.epoch, first, count, units * full, p)
-            made[:, g] = mask.reshape(count, units, full)[:, :, : self._batch]
-        strip = self.strips[position, shape, p][:count]
+            made[:, g] = mask[:, : made.shape[2]]
+        strip = self.strips[position, shape, p][:count].view(count, len(self._seeds), units, -1)
         # Bytes, not booleans: only those convert to floating point at full speed.
-        strip.copy_(torch.from_numpy(made).view(strip.shape)).mul_(1 / keep_probability(p))
+        by_example = torch.from_numpy(made).view(count, len(self._seeds), -1, units)
+        strip.copy_(by_example.transpose(2, 3)).mul_(1 / keep_probability(p))
 
 
 class Training:

@@ -16,7 +16,6 @@ from bench_lr.schema import TaskConfig
 
 Indices = npt.NDArray[np.int64]
 _LEVELS = 1 << 16
-_ORDERS = 64
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -48,31 +47,9 @@ def split(task: TaskConfig, available: int, seed: int) -> tuple[Indices, Indices
     return order[task.validation_size : wanted], order[: task.validation_size]
 
 
-class EpochOrders:
-    """Orders in which a seed visits its training examples, an epoch after the other.
-
-    A stream serves `_ORDERS` epochs: to begin one costs more than to order a few hundred examples.
-    """
-
-    def __init__(self, seed: int, examples: int) -> None:
-        self._seed, self._examples = seed, examples
-        self._group, self._next = -1, 0
-
-    def __call__(self, epoch: int) -> Indices:
-        """Return the order of an epoch, shape (examples,); quick for the one after the last."""
-        group, place = divmod(epoch, _ORDERS)
-        if group != self._group or place < self._next:
-            self._stream = generator(self._seed, "order", group)
-            self._group, self._next = group, 0
-        for _ in range(place - self._next):
-            self._stream.permutation(self._examples)
-        self._next = place + 1
-        return self._stream.permutation(self._examples)
-
-
 def epoch_order(seed: int, epoch: int, examples: int) -> Indices:
-    """Order in which a seed visits its `examples` training examples in `epoch`."""
-    return EpochOrders(seed, examples)(epoch)
+    """Order in which a seed visits its training examples in `epoch`, shape (examples,)."""
+    return generator(seed, "order", epoch).permutation(examples)
 
 
 def keep_probability(p: float) -> float:
@@ -92,8 +69,7 @@ def keep_mask(
     first_step : int
         First step, counted within the epoch.
     units : int
-        Masked values in a full batch: those of a unit of the network for all examples, then those
-        of the next unit. A partial batch uses the first examples of each.
+        Masked values in a full batch, example by example; a partial batch uses the first of them.
 
     Returns
     -------

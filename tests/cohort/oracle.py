@@ -99,8 +99,7 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
                     batch_size * units,
                     dropout_p(run, position),
                 )
-                # Units before examples; a partial batch uses the first examples.
-                used = mask.reshape(units, batch_size)[:, : len(x)].T
+                used = mask[0, : len(x) * units]
                 dropout.mask = torch.from_numpy(used.copy()).to(dtype)
             optimizer.zero_grad()
             output = network(x)
