@@ -63,9 +63,10 @@ smoke: setup ## run every claim for seconds, to prove the plumbing
 test: setup ## run the tests, without the benchmarks
 	$(BIN)/pytest -q
 
-bench: setup ## run the benchmarks of the engine
+bench: setup ## run the benchmarks: training beside its peers, cost as the work grows
 	@mkdir -p '$(OUT)'
-	$(BIN)/pytest tests/bench -q -s --benchmark-only --benchmark-json='$(OUT)/bench.json'
+	BENCH_LR_SPEED='$(OUT)/speed.json' $(BIN)/pytest tests/bench -q -s \
+	  --benchmark-only --benchmark-json='$(OUT)/bench.json'
 
 lint: .venv/.installed ## ruff and mypy
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ launcher may raise at the first dead job, or not at all.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -15,11 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_lr.claims.files import conf_roots, group_names
 from bench_lr.plan import Plan, save_plan
+from bench_lr.progress import Status, Watch
 from bench_lr.store import Store
 
 DRIVER = "BENCH_LR_DRIVER"
@@ -28,26 +27,6 @@ LOCAL_LAUNCHERS = ("local", "joblib")
 POLL_SECONDS = 0.5
 STOP_SECONDS = 2.0
 """Between asking jobs to end and ending them."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a multirun stands.
-
-    Attributes
-    ----------
-    seconds_left : float or None
-        Estimate, None until something is done.
-    """
-
-    jobs: int
-    jobs_done: int
-    runs: int
-    runs_done: int
-    share: float
-    elapsed: float
-    seconds_left: float | None
-    stored: frozenset[str] = field(default_factory=frozenset)
 
 
 def quoted(value: object) -> str:
@@ -121,7 +100,7 @@ def train(
     environment = dict(os.environ)
     if launcher in LOCAL_LAUNCHERS:
         environment[DRIVER] = str(os.getpid())
-    before = frozenset(store.known())
+    look = Watch(plan, store, folder)
     start = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -135,7 +114,7 @@ def train(
     try:
         while True:
             ended = process.poll() is not None
-            watch(status(plan, store, folder, time.monotonic() - start, before))
+            watch(look.status(time.monotonic() - start))
             if ended:
                 return log
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -158,45 +137,3 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         # None is left (on macOS: none but those that have ended).
         pass
     process.wait()
-
-
-def status(
-    plan: Plan,
-    store: Store,
-    folder: Path,
-    elapsed: float,
-    before: frozenset[str] = frozenset(),
-) -> Status:
-    """Read how far the jobs of a plan are.
-
-    Runs that the store knew `before` are those that had failed: the progress of their job tells.
-    """
-    known = frozenset(store.known()) - before
-    done_seconds = total_seconds = 0.0
-    jobs_done = runs_done = 0
-    for number, job in enumerate(plan.jobs):
-        stored = sum(identity in known for identity in job.run_ids)
-        runs_done += stored
-        share = 1.0 if stored == len(job.runs) else _progress(folder / f"progress-{number}.json")
-        jobs_done += stored == len(job.runs)
-        done_seconds += share * job.seconds
-        total_seconds += job.seconds
-    share = done_seconds / total_seconds if total_seconds else 1.0
-    left = elapsed * (1 - share) / share if share > 0.01 else None
-    return Status(
-        jobs=len(plan.jobs),
-        jobs_done=jobs_done,
-        runs=plan.runs,
-        runs_done=runs_done,
-        share=share,
-        elapsed=elapsed,
-        seconds_left=left,
-        stored=known | before,
-    )
-
-
-def _progress(path: Path) -> float:
-    try:
-        return float(json.loads(path.read_text())["done"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +15,42 @@ import pandas as pd
 from bench_lr import criteria
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria import CriterionError, CriterionResult
-from bench_lr.identity import run_id
-from bench_lr.schema import COUNTS, Claim, CriterionSpec, Measure
+from bench_lr.identity import run_ids
+from bench_lr.measure import MeasureError, measure
+from bench_lr.results import Floats, Ints, Results
+from bench_lr.schema import Claim, CriterionSpec
 from bench_lr.store import Commit, Store
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance, VerdictWord
 
-Array = npt.NDArray[np.float64]
 FRAME = ("arm", "seed", "step", "epoch", "examples", "metric", "split", "value")
-_SAME_EPOCH = 1e-6
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The stored runs of a claim: tables by arm, in order of seed, None where one is missing."""
+    """The stored runs of a claim.
 
-    tables: dict[str, list[pd.DataFrame | None]]
-    commits: tuple[Commit, ...]
+    Attributes
+    ----------
+    results : Results
+        Of the runs that are there, in the claim's order.
+    places : array, shape (results.runs,)
+        Position of each of them among the claim's runs.
+    wanted, failed : int
+        Runs of the claim, and those of them that failed.
+    """
+
+    results: Results
+    places: Ints
+    wanted: int
     failed: int
+    diverged: int
+    seconds: float
+    device_kinds: frozenset[str]
+    provenance: Provenance
 
     @property
     def missing(self) -> int:
-        return sum(table is None for tables in self.tables.values() for table in tables)
+        return self.wanted - self.results.runs
 
 
 def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> ClaimVerdict:
@@ -46,7 +63,6 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
         for spec in claim.spec.criteria
     )
     verdict, note = combine(judged)
-    seconds = sum(float(c.provenance.get("seconds", 0.0)) for c in evidence.commits)
     return ClaimVerdict(
         claim=claim,
         verdict=verdict,
@@ -55,12 +71,12 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
         calculations=calculations,
         note=note,
         recorded=recorded,
-        runs=sum(len(arm.runs) for arm in claim.arms),
+        runs=evidence.wanted,
         missing=evidence.missing - evidence.failed,
         failed=evidence.failed,
-        diverged=sum(commit.status == "diverged" for commit in evidence.commits),
-        train_seconds=seconds,
-        provenance=_provenance(evidence.commits),
+        diverged=evidence.diverged,
+        train_seconds=evidence.seconds,
+        provenance=evidence.provenance,
     )
 
 
@@ -91,22 +107,62 @@ def combine(judged: Iterable[Judged]) -> tuple[VerdictWord, str]:
 
 
 def _gather(claim: Claim, store: Store) -> _Evidence:
-    tables: dict[str, list[pd.DataFrame | None]] = {}
-    commits: list[Commit] = []
+    identities = run_ids(run for arm in claim.arms for run in arm.runs)
+    places: list[int] = []
     absent: list[str] = []
-    for arm in claim.arms:
-        tables[arm.name] = []
-        for run in arm.runs:
-            identity = run_id(run)
-            found = store.read(identity)
+    origins = _Origins()
+
+    def contents() -> Iterator[bytes]:
+        for place, identity in enumerate(identities):
+            found = store.content(identity)
             if found is None:
                 absent.append(identity)
-                tables[arm.name].append(None)
             else:
-                commits.append(found[0])
-                tables[arm.name].append(found[1])
-    failed = len(list(store.failures(absent)))
-    return _Evidence(tables, tuple(commits), failed)
+                origins.add(found[0])
+                places.append(place)
+                yield found[1]
+
+    results = Results.read(contents())
+    return _Evidence(
+        results=results,
+        places=np.array(places, np.int64),
+        wanted=len(identities),
+        failed=len(list(store.failures(absent))),
+        diverged=origins.diverged,
+        seconds=origins.seconds,
+        device_kinds=frozenset(origins.device_kinds),
+        provenance=origins.provenance(),
+    )
+
+
+class _Origins:
+    """What commits say beside the numbers, summed up as they pass: kept, they would fill memory."""
+
+    def __init__(self) -> None:
+        self.diverged = 0
+        self.seconds = 0.0
+        self.device_kinds: set[str] = set()
+        self._words: dict[str, set[str]] = {"device": set(), "commit": set(), "data_sha256": set()}
+        self._versions: dict[str, str] = {}
+        self._dirty = False
+
+    def add(self, commit: Commit) -> None:
+        self.diverged += commit.status == "diverged"
+        self.seconds += float(commit.provenance.get("seconds", 0.0))
+        self.device_kinds.add(commit.device_kind)
+        for name, words in self._words.items():
+            words.add(str(commit.provenance.get(name, "")))
+        self._versions = dict(commit.provenance.get("versions", {}))
+        self._dirty |= bool(commit.provenance.get("dirty"))
+
+    def provenance(self) -> Provenance:
+        return Provenance(
+            device=", ".join(sorted(self._words["device"])),
+            versions=self._versions,
+            commit=", ".join(sorted(self._words["commit"] - {""})),
+            dirty=self._dirty,
+            data_sha256=", ".join(sorted(self._words["data_sha256"] - {""})),
+        )
 
 
 def _obstacle(claim: Claim, evidence: _Evidence) -> str:
@@ -116,12 +172,11 @@ def _obstacle(claim: Claim, evidence: _Evidence) -> str:
     if not claim.profile.may_judge:
         return f"profile {claim.profile.name} proves the plumbing and judges nothing"
     if evidence.missing:
-        total = sum(len(tables) for tables in evidence.tables.values())
         failed = f", {evidence.failed} of them failed" if evidence.failed else ""
-        return f"{evidence.missing} of {total} runs are missing{failed}"
-    devices = sorted({commit.device_kind for commit in evidence.commits})
-    if len(devices) > 1:
-        return f"runs of several device kinds ({', '.join(devices)}) are not judged together"
+        return f"{evidence.missing} of {evidence.wanted} runs are missing{failed}"
+    if len(evidence.device_kinds) > 1:
+        kinds = ", ".join(sorted(evidence.device_kinds))
+        return f"runs of several device kinds ({kinds}) are not judged together"
     return ""
 
 
@@ -129,7 +184,7 @@ def _evaluate(
     claim: Claim,
     spec: CriterionSpec,
     evidence: _Evidence,
-    calculations: dict[str, Array],
+    calculations: dict[str, Floats],
     obstacle: str,
 ) -> CriterionResult:
     chosen = selected_arms(claim, spec)
@@ -141,11 +196,10 @@ def _evaluate(
         params = criterion_params(claim, spec)
         if trained:
             assert spec.measure is not None
-            times: Array | None = None
+            times: Floats | None = None
+            parts = _arms(claim)
             for name in trained:
-                found = [t for t in evidence.tables[name] if t is not None]
-                values, times = measure(found, spec.measure)
-                arms[name] = values
+                arms[name], times = measure(evidence.results.of(*parts[name]), spec.measure)
             accepted = inspect.signature(criteria.KINDS[spec.kind].function).parameters
             if "times" in accepted and times is not None:
                 params.setdefault("times", [round(float(t), 3) for t in times])
@@ -158,87 +212,32 @@ def _incomplete(note: str, seeds: int) -> CriterionResult:
     return CriterionResult("incomplete", None, None, None, seeds, None, None, None, note)
 
 
-class MeasureError(ValueError):
-    """The stored runs do not hold what a criterion wants to look at."""
-
-
-def measure(tables: Sequence[pd.DataFrame], what: Measure) -> tuple[Array, Array | None]:
-    """Reduce the tables of an arm's runs, in order of seed, to what a criterion looks at.
-
-    Returns
-    -------
-    values : array, shape (seeds,) or, for ``at`` and ``curve``, (seeds, times)
-    times : array, shape (times,), or None
-        Epochs of the columns.
-
-    Raises
-    ------
-    MeasureError
-        If a run has no such metric, split or epoch.
-    """
-    rows = [_trajectory(table, what) for table in tables]
-    epochs = rows[0][0]
-    if any(len(other) != len(epochs) for other, _ in rows):
-        raise MeasureError(f"runs of an arm have different numbers of {what.metric} evaluations")
-    curves = np.stack([values for _, values in rows])
-    match what.reduce:
-        case "final":
-            return curves[:, -1], None
-        case "curve":
-            kept = epochs >= what.from_epoch - _SAME_EPOCH
-            return curves[:, kept], epochs[kept]
-        case "mean_last":
-            if not isinstance(what.epochs, int):
-                raise MeasureError("mean_last needs epochs: <number of epochs>")
-            kept = epochs > epochs[-1] - what.epochs + _SAME_EPOCH
-            return curves[:, kept].mean(1), None
-    wanted = what.epochs if isinstance(what.epochs, tuple) else ()
-    if not wanted:
-        raise MeasureError(f"{what.reduce} needs epochs: [<epoch>, ...]")
-    columns = []
-    for epoch in wanted:
-        near = np.flatnonzero(np.abs(epochs - epoch) < _SAME_EPOCH)
-        if not len(near):
-            raise MeasureError(f"no evaluation at epoch {epoch:g} (the last is {epochs[-1]:g})")
-        columns.append(near[0])
-    values = curves[:, columns]
-    return (values, np.asarray(wanted)) if what.reduce == "at" else (values.mean(1), None)
-
-
-def _trajectory(table: pd.DataFrame, what: Measure) -> tuple[Array, Array]:
-    """Epochs and values of one run's metric, in order of time."""
-    if what.metric in COUNTS:
-        column = {"steps": "step", "examples": "examples"}[what.metric]
-        rows = table.drop_duplicates("step").sort_values("step")
-        return rows["epoch"].to_numpy(np.float64), rows[column].to_numpy(np.float64)
-    rows = table[(table["metric"] == what.metric) & (table["split"] == what.split)]
-    if rows.empty:
-        have = sorted({f"{m} ({s})" for m, s in zip(table["metric"], table["split"], strict=True)})
-        raise MeasureError(f"no {what.metric} on {what.split}; there are {', '.join(have)}")
-    rows = rows.sort_values("step")
-    return rows["epoch"].to_numpy(np.float64), rows["value"].to_numpy(np.float64)
+def _arms(claim: Claim) -> dict[str, tuple[int, int]]:
+    """Positions of the first run of each arm, and after its last, among the claim's."""
+    ends = itertools.accumulate((len(arm.runs) for arm in claim.arms), initial=0)
+    return {arm.name: part for arm, part in zip(claim.arms, itertools.pairwise(ends), strict=True)}
 
 
 def _frame(claim: Claim, evidence: _Evidence) -> pd.DataFrame:
-    frames = [
-        table.assign(arm=arm.name, seed=run.seed)
-        for arm in claim.arms
-        for run, table in zip(arm.runs, evidence.tables[arm.name], strict=True)
-        if table is not None
-    ]
-    if not frames:
-        return pd.DataFrame({name: [] for name in FRAME})
-    return pd.concat(frames, ignore_index=True)[list(FRAME)]
+    results, places = evidence.results, evidence.places
+    rows = np.diff(results.starts)
+    seeds = np.array([run.seed for arm in claim.arms for run in arm.runs], np.int64)
+    arms = np.repeat(np.arange(len(claim.arms)), [len(arm.runs) for arm in claim.arms])
+    columns = {
+        "arm": _words(np.repeat(arms[places], rows), [arm.name for arm in claim.arms]),
+        "seed": np.repeat(seeds[places], rows),
+        "step": results.step,
+        "epoch": results.epoch,
+        "examples": results.examples,
+        "metric": _words(results.kind, [metric for metric, _ in results.kinds]),
+        "split": _words(results.kind, [split for _, split in results.kinds]),
+        "value": results.value,
+    }
+    return pd.DataFrame(columns, columns=list(FRAME), copy=False)
 
 
-def _provenance(commits: Sequence[Commit]) -> Provenance:
-    if not commits:
-        return Provenance()
-    every = [commit.provenance for commit in commits]
-    return Provenance(
-        device=", ".join(sorted({str(p.get("device", "")) for p in every})),
-        versions=dict(every[-1].get("versions", {})),
-        commit=", ".join(sorted({str(p.get("commit", "")) for p in every} - {""})),
-        dirty=any(bool(p.get("dirty")) for p in every),
-        data_sha256=", ".join(sorted({str(p.get("data_sha256", "")) for p in every} - {""})),
-    )
+def _words(codes: npt.NDArray[Any], words: Sequence[str]) -> pd.Categorical[str]:
+    """Words by position, each held once."""
+    places: dict[str, int] = {}
+    place = np.array([places.setdefault(word, len(places)) for word in words], np.int32)
+    return pd.Categorical.from_codes(place[codes], pd.Index(list(places), dtype=object))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
 
 from bench_lr.budget import budget
 from bench_lr.claims.problems import adapter
 from bench_lr.cohort.grouping import arrange, divide
-from bench_lr.identity import canonical_json, config_dict, run_id
+from bench_lr.identity import run_ids
 from bench_lr.schema import Claim, RunConfig
-from bench_lr.shapes import EXAMPLES, flops_per_example, walk
-from bench_lr.store import Store, write_atomic
+from bench_lr.shapes import EXAMPLES, flops_per_example, walk, weights
+from bench_lr.store import Store, StoreError, write_atomic
 
 FLOPS_PER_SECOND = 1.6e11
 """Rate of one core on the engine's GEMMs, for estimates only."""
@@ -27,22 +23,30 @@ SECONDS_PER_STEP = 2e-4
 """Time of a step that no arithmetic explains, a cohort."""
 SECONDS_PER_VALUE = 4e-10
 """Time a value that passes through the network takes, an example."""
-CPU_RUNS_PER_COHORT = 16
-"""Runs whose weights still fit a core's cache; more gain nothing on a CPU."""
+CPU_RUNS_PER_COHORT = (16, 64)
+"""Fewest and most runs of a cohort on a CPU: more gain nothing, or leave the other cores idle."""
+CPU_COHORT_BYTES = 1 << 22
+"""Weights and activations that a core still has near; small networks train more at a time."""
 GPU_RUNS_PER_COHORT = 512
 
 
 @dataclass(frozen=True)
 class Job:
-    """One Hydra multirun job: the runs of one cohort, and its estimated time on one core."""
+    """One Hydra multirun job: the runs of one cohort, and its estimated time on one core.
+
+    Attributes
+    ----------
+    run_ids : tuple of str
+        Identities of its runs, in their order; worked out where they are not given.
+    """
 
     runs: tuple[RunConfig, ...]
     seconds: float
+    run_ids: tuple[str, ...] = ()
 
-    @cached_property
-    def run_ids(self) -> tuple[str, ...]:
-        """Identities of its runs, in their order; the driver asks for them twice a second."""
-        return tuple(run_id(run) for run in self.runs)
+    def __post_init__(self) -> None:
+        if len(self.run_ids) != len(self.runs):
+            object.__setattr__(self, "run_ids", tuple(run_ids(self.runs)))
 
     @property
     def run_epochs(self) -> int:
@@ -68,7 +72,6 @@ class Plan:
     wanted: int
     distinct: int
     stored: int
-    folder: Path | None = None
 
     @cached_property
     def run_ids(self) -> frozenset[str]:
@@ -90,25 +93,6 @@ class Plan:
         """Estimated time on one core."""
         return sum(job.seconds for job in self.jobs)
 
-    def reporter(self, job: int) -> Callable[[float], None]:
-        """Return a function that notes a job's progress where the driver can see it."""
-        assert self.folder is not None
-        path = self.folder / f"progress-{job}.json"
-        last = 0.0
-
-        def report(done: float) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last >= 0.5 or done >= 1:
-                last = now
-                # Training goes on where progress cannot be told.
-                with contextlib.suppress(OSError):
-                    temporary = path.with_suffix(".tmp")
-                    temporary.write_text(json.dumps({"done": done, "pid": os.getpid()}))
-                    temporary.replace(path)
-
-        return report
-
 
 def seconds_of(runs: Sequence[RunConfig]) -> float:
     """Estimated time of a cohort on one core."""
@@ -122,7 +106,19 @@ def seconds_of(runs: Sequence[RunConfig]) -> float:
     return len(runs) * (training + passing) + cost.updates * SECONDS_PER_STEP
 
 
-def make_plan(claims: Sequence[Claim], store: Store, runs_per_cohort: int) -> Plan:
+def runs_on_cpu(run: RunConfig) -> int:
+    """How many runs like this one a CPU core best trains together."""
+    example, _ = EXAMPLES[run.task.data]
+    batch = max(phase.batch_size for phase in run.batches)
+    passing = sum(prod(shape) for shape in walk(run.model, example)[1:])
+    values = weights(run.model, example) + min(batch, run.task.train_size) * passing
+    least, most = CPU_RUNS_PER_COHORT
+    return min(most, max(least, CPU_COHORT_BYTES // (4 * values)))
+
+
+def make_plan(
+    claims: Sequence[Claim], store: Store, runs_per_cohort: int | Callable[[RunConfig], int]
+) -> Plan:
     """Plan the runs of `claims`: each distinct run once, minus the store, in cohorts.
 
     Cheap claims come first, so that their verdicts fall early; a run that several claims share
@@ -130,43 +126,64 @@ def make_plan(claims: Sequence[Claim], store: Store, runs_per_cohort: int) -> Pl
     """
     wanted: dict[str, RunConfig] = {}
     count = 0
-    costs = []
-    for claim in claims:
+    # The runs of an arm cost the same.
+    costs = {
+        claim.id: sum(len(arm.runs) * seconds_of(arm.runs[:1]) for arm in claim.arms)
+        for claim in claims
+    }
+    for claim in sorted(claims, key=lambda claim: (costs[claim.id], claim.id)):
         runs = [run for arm in claim.arms for run in arm.runs]
         count += len(runs)
-        costs.append((sum(seconds_of([run]) for run in runs), claim.id, runs))
-    for _, _, runs in sorted(costs, key=lambda item: item[:2]):
-        for run in runs:
-            wanted.setdefault(run_id(run), run)
-    lacking = set(store.lacking(wanted))
-    todo = [run for identity, run in wanted.items() if identity in lacking]
+        for identity, run in zip(run_ids(runs), runs, strict=True):
+            wanted.setdefault(identity, run)
+    lacking = store.lacking(wanted)
+    limit = runs_per_cohort if callable(runs_per_cohort) else lambda run: runs_per_cohort
+    # `arrange` and `divide` hand on the objects they are given.
+    names = {id(run): identity for identity, run in wanted.items()}
     jobs = [
-        Job(tuple(part), seconds_of(part))
-        for group in arrange(todo)
-        for part in divide(group, runs_per_cohort)
+        Job(tuple(part), seconds_of(part), tuple(names[id(run)] for run in part))
+        for group in arrange([wanted[identity] for identity in lacking])
+        for part in divide(group, limit(group[0]))
     ]
     return Plan(tuple(jobs), count, len(wanted), len(wanted) - len(lacking))
 
 
 def save_plan(plan: Plan, folder: Path) -> Path:
-    """Write a plan for the jobs to read; return its file."""
+    """Write a plan, each job into a file of its own; return the plan's file.
+
+    A job reads its own file and no other: ten thousand jobs would read ten thousand plans.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
     path = folder / "plan.json"
-    jobs = [
-        {"runs": [config_dict(run) for run in job.runs], "seconds": job.seconds}
-        for job in plan.jobs
-    ]
-    names = {item.name for item in fields(plan)} - {"jobs", "folder"}
-    content = {name: getattr(plan, name) for name in names}
-    write_atomic(path, canonical_json({**content, "jobs": jobs}).encode())
+    dump = adapter(Job).dump_json
+    try:
+        _job_file(path, 0).parent.mkdir(parents=True, exist_ok=True)
+        for number, job in enumerate(plan.jobs):
+            # Nobody looks for it before the plan's file is there.
+            _job_file(path, number).write_bytes(dump(job))
+    except OSError as error:
+        raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
+    content = {
+        "jobs": len(plan.jobs),
+        "runs": plan.runs,
+        "wanted": plan.wanted,
+        "distinct": plan.distinct,
+        "stored": plan.stored,
+        "seconds": plan.seconds,
+    }
+    write_atomic(path, json.dumps(content, indent=1).encode())
     return path
 
 
-def load_plan(path: Path) -> Plan:
-    """Read a plan that `save_plan` wrote."""
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    parse = adapter(RunConfig).validate_json
-    jobs = tuple(
-        Job(tuple(parse(json.dumps(run), strict=True) for run in job["runs"]), job["seconds"])
-        for job in content.pop("jobs")
-    )
-    return Plan(jobs=jobs, folder=path.parent, **content)
+def load_job(path: Path, number: int) -> Job:
+    """Read one job of the plan that `save_plan` wrote to `path`."""
+    job: Job = adapter(Job).validate_json(_job_file(path, number).read_bytes(), strict=True)
+    return job
+
+
+def _job_file(path: Path, number: int) -> Path:
+    return path.parent / "jobs" / f"{number}.json"

@@ -235,6 +235,10 @@ def summary(verdict: ClaimVerdict) -> str:
         ]
         return "\n".join(["calculation,index,value", *rows]) + "\n"
     keys = ["arm", "epoch", "step", "examples", "split", "metric"]
-    table = frame.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    table = (
+        frame.groupby(keys, sort=False, observed=True)["value"]
+        .agg(["mean", "std", "count"])
+        .reset_index()
+    )
     table["epoch"] = table["epoch"].round(4)
     return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -70,6 +70,19 @@ def _image(shape: Shape) -> Shape:
     return shape[1:]
 
 
+def weights(model: schema.ModelConfig, example: Shape) -> int:
+    """Number of weights of the linear and convolutional layers, biases included."""
+    total = 0
+    shapes = walk(model, example)
+    for layer, before, after in zip(model.layers, shapes, shapes[1:], strict=False):
+        match layer:
+            case schema.Linear():
+                total += (before[0] + layer.bias) * after[0]
+            case schema.Conv2d():
+                total += (before[0] * layer.kernel_size**2 + layer.bias) * after[0]
+    return total
+
+
 def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
     """Floating-point operations of a training step per example (a multiply-add is 2).
 

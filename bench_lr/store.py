@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from bench_lr.atomic import write_atomically
 from bench_lr.identity import ENGINE_VERSION
 
@@ -82,34 +84,41 @@ class Store:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        # Text, not `Path`: making one costs as much as reading the small file it names.
+        self._runs, self._commits = f"{self.root}/runs", f"{self.root}/commits"
 
-    def _table(self, run_id: str) -> Path:
-        return self.root / "runs" / run_id[:2] / f"{run_id}.parquet"
+    def _table(self, run_id: str) -> str:
+        return f"{self._runs}/{run_id[:2]}/{run_id}.parquet"
 
-    def _marker(self, run_id: str) -> Path:
-        return self.root / "commits" / run_id[:2] / f"{run_id}.json"
+    def _marker(self, run_id: str) -> str:
+        return f"{self._commits}/{run_id[:2]}/{run_id}.json"
 
-    def known(self) -> set[str]:
-        """Ids of all committed runs, whatever their status, without opening a file."""
-        found: set[str] = set()
+    def shards(self) -> list[os.DirEntry[str]]:
+        """Folders of commits, each with the ids that begin with its name."""
         try:
-            shards = list(os.scandir(self.root / "commits"))
+            with os.scandir(self._commits) as entries:
+                return [entry for entry in entries if entry.is_dir()]
         except FileNotFoundError:
-            return found
+            return []
         except OSError as error:
             raise StoreError(f"{self.root}: {error.strerror}") from error
-        for shard in shards:
-            if shard.is_dir():
-                names = (entry.name for entry in os.scandir(shard.path))
-                found |= {name[:-5] for name in names if name.endswith(".json")}
-        return found
+
+    def known(self, among: Iterable[str] | None = None) -> set[str]:
+        """Ids of committed runs, whatever their status, without opening a file.
+
+        Where they are to be found `among` some ids, only the folders of these are listed.
+        """
+        shards = self.shards()
+        if among is not None:
+            wanted = {run_id[:2] for run_id in among}
+            shards = [shard for shard in shards if shard.name in wanted]
+        return {run_id for shard in shards for run_id in committed(shard)}
 
     def commit_of(self, run_id: str) -> Commit | None:
         """Return the commit of a run; None if there is none or it is damaged (which is logged)."""
         path = self._marker(run_id)
         try:
-            content = json.loads(path.read_bytes())
-            commit = Commit(**content)
+            commit = Commit(**from_json(_content(path)))
             sound = (
                 commit.run_id == run_id
                 and commit.status in STATUSES
@@ -128,19 +137,21 @@ class Store:
 
     def lacking(self, run_ids: Iterable[str]) -> list[str]:
         """Ids, in order, whose run has to be trained: not stored, failed, or damaged."""
-        known = self.known()
-        return [i for i in dict.fromkeys(run_ids) if i not in known or self._sound(i) is None]
+        wanted = dict.fromkeys(run_ids)
+        known = self.known(wanted)
+        return [i for i in wanted if i not in known or self.content(i) is None]
 
-    def _sound(self, run_id: str) -> tuple[Commit, bytes] | None:
-        """Commit of a trained run and the content of its table, which has the right checksum.
+    def content(self, run_id: str) -> tuple[Commit, bytes] | None:
+        """Return a trained run's commit and the Parquet of its table, whose checksum is right.
 
-        Damage is logged with the file's name and the commit taken back.
+        None if it is not stored, failed, or damaged; damage is logged with the file's name and the
+        commit taken back, so that the next plan trains the run again.
         """
         commit = self.commit_of(run_id)
         while commit is not None and commit.status in TRAINED:
             path = self._table(run_id)
             try:
-                content = path.read_bytes()
+                content = _content(path)
             except FileNotFoundError:
                 fault = "is missing"
             except OSError as error:
@@ -155,20 +166,16 @@ class Store:
                 log.warning("%s %s; the run will be trained again", path, fault)
                 # In a store that is read-only the commit stays, and is found wrong every time.
                 with contextlib.suppress(OSError):
-                    self._marker(run_id).unlink(missing_ok=True)
+                    Path(self._marker(run_id)).unlink(missing_ok=True)
                 return None
             # Another process has stored the run between our two looks.
         return None
 
     def read(self, run_id: str) -> tuple[Commit, pd.DataFrame] | None:
-        """Return a trained run's commit and table.
-
-        None if it is not stored, failed, or damaged; damage is logged with the file's name and the
-        commit taken back, so that the next plan trains the run again.
-        """
+        """Return a trained run's commit and table; None where `content` is."""
         import pandas as pd
 
-        found = self._sound(run_id)
+        found = self.content(run_id)
         return None if found is None else (found[0], pd.read_parquet(io.BytesIO(found[1])))
 
     def failures(self, run_ids: Iterable[str]) -> Iterator[Commit]:
@@ -191,8 +198,8 @@ class Store:
         content = buffer.getvalue()
         whole = Commit(**{**vars(commit), "sha256": hashlib.sha256(content).hexdigest()})
         for _ in range(_ATTEMPTS):
-            write_atomic(self._table(commit.run_id), content)
-            write_atomic(self._marker(commit.run_id), _json(vars(whole)))
+            write_atomic(Path(self._table(commit.run_id)), content)
+            write_atomic(Path(self._marker(commit.run_id)), _json(vars(whole)))
             if self._matches(commit.run_id):
                 break
 
@@ -203,7 +210,7 @@ class Store:
         """
         commit = self.commit_of(run_id)
         try:
-            content = self._table(run_id).read_bytes()
+            content = _content(self._table(run_id))
         except OSError:
             return False
         return commit is not None and hashlib.sha256(content).hexdigest() == commit.sha256
@@ -212,7 +219,20 @@ class Store:
         """Note that a run failed, unless it has been trained meanwhile."""
         existing = self.commit_of(commit.run_id)
         if existing is None or existing.status == "failed":
-            write_atomic(self._marker(commit.run_id), _json(vars(commit)))
+            write_atomic(Path(self._marker(commit.run_id)), _json(vars(commit)))
+
+
+def committed(shard: str | os.DirEntry[str]) -> Iterator[str]:
+    """Yield the ids of the runs committed in one of a store's folders."""
+    for name in os.listdir(shard):
+        # What is being written has a dot before and letters behind.
+        if name.endswith(".json"):
+            yield name[:-5]
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as stream:
+        return stream.readall()
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

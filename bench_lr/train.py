@@ -26,8 +26,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.problems import Problem, parse, unknown
-from bench_lr.identity import config_dict, run_id
-from bench_lr.plan import Plan, load_plan
+from bench_lr.identity import config_dict, run_ids
+from bench_lr.plan import load_job
+from bench_lr.progress import reporter
 from bench_lr.provenance import cores
 from bench_lr.schema import RunConfig, Setting
 from bench_lr.store import Commit, Store
@@ -147,10 +148,11 @@ def run_job(cfg: DictConfig) -> None:
     """Train what one job is given, minus what the store already has."""
     follow_driver()
     store = Store(cfg.store)
-    plan: Plan | None = None
+    report = None
     if cfg.plan is not None:
-        plan = load_plan(Path(cfg.plan))
-        runs = list(plan.jobs[int(cfg.job)].runs)
+        plan, number = Path(cfg.plan), int(cfg.job)
+        runs = list(load_job(plan, number).runs)
+        report = reporter(plan.parent, number)
     else:
         runs = runs_of(cfg)
     # Only now: mistakes are told at once, not after seconds of imports.
@@ -162,8 +164,8 @@ def run_job(cfg: DictConfig) -> None:
 
     torch.set_num_threads(threads_of(cfg))
     torch.set_float32_matmul_precision("highest")
-    wanted = set(store.lacking(run_id(run) for run in runs))
-    todo = [run for run in runs if run_id(run) in wanted]
+    wanted = dict(zip(run_ids(runs), runs, strict=True))
+    todo = [wanted[identity] for identity in store.lacking(wanted)]
     log.info("%d of %d runs to train", len(todo), len(runs))
     datasets: dict[str, Any] = {}
     failed = 0
@@ -172,7 +174,6 @@ def run_job(cfg: DictConfig) -> None:
         try:
             if name not in datasets:
                 datasets[name] = load(name)
-            report = plan.reporter(int(cfg.job)) if plan is not None else None
             seconds = train_and_store(
                 group, datasets[name], store, device=cfg.device, progress=report
             )
@@ -183,10 +184,8 @@ def run_job(cfg: DictConfig) -> None:
             log.error("%d runs failed:\n%s", len(group), text)
             from bench_lr.provenance import here
 
-            for run in group:
-                store.put_failure(
-                    Commit(run_id(run), "failed", config_dict(run), here(), error=text)
-                )
+            for identity, run in zip(run_ids(group), group, strict=True):
+                store.put_failure(Commit(identity, "failed", config_dict(run), here(), error=text))
     if failed:
         raise JobFailed(f"{failed} of {len(runs)} runs failed; see the log")
 

@@ -15,6 +15,7 @@ import pytest
 
 from bench_lr import cli, drive
 from bench_lr.claims import claim_files, conf_roots
+from bench_lr.cli.session import Session
 from bench_lr.identity import run_id
 from bench_lr.store import Store
 from tests import tiny
@@ -133,6 +134,8 @@ def test_a_second_run_trains_nothing_and_leaves_the_store_alone(
     call: Call, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drive, "train", lambda *args, **options: pytest.fail("trained"))
+    # Whether there is a GPU takes seconds to find out, and is of no use here.
+    monkeypatch.setattr(Session, "_on_gpu", property(lambda self: pytest.fail("looked for a GPU")))
     before = times(tmp_path / "store")
     assert len(before) == 2 * RUNS
     assert call("run", "me/*") == 0
@@ -446,7 +449,7 @@ HEAVY = """
 import json, sys
 from bench_lr.cli import main
 code = main(["list", "--json"])
-heavy = ("torch", "pandas", "matplotlib", "seaborn", "pytorch_lightning", "pyarrow")
+heavy = ("torch", "pandas", "scipy", "matplotlib", "seaborn", "pytorch_lightning", "pyarrow")
 print([name for name in heavy if name in sys.modules], file=sys.stderr)
 sys.exit(code)
 """

@@ -23,15 +23,16 @@ from omegaconf import DictConfig
 from bench_lr import drive
 from bench_lr.claims import conf_roots
 from bench_lr.data import load
-from bench_lr.drive import Status, command, status
+from bench_lr.drive import command
 from bench_lr.identity import run_id
-from bench_lr.plan import Job, Plan, load_plan, make_plan, save_plan
+from bench_lr.plan import Job, Plan, make_plan
+from bench_lr.progress import Status
 from bench_lr.schema import RunConfig
 from bench_lr.store import Store
 from bench_lr.trainer import train_and_store
 from tests import tiny
 from tests.claims.samples import write
-from tests.stored import commit, run, simple
+from tests.stored import run
 
 COHORTS = {"batch_size": [5, 6, 7, 8, 9, 10], "lr": [0.5, 0.1]}
 """Six cohorts of about half a second each."""
@@ -110,53 +111,6 @@ def test_every_job_of_a_plan_is_asked_for_once(tmp_path: Path) -> None:
 
 def test_the_launchers_there_are_include_our_own_and_those_of_plugins() -> None:
     assert {"basic", "joblib", "local"} <= set(drive.launchers())
-
-
-# --- progress -----------------------------------------------------------------------------------
-
-
-def test_the_status_counts_jobs_runs_and_seconds(store: Store, tmp_path: Path) -> None:
-    plan = Plan(
-        (
-            Job((run(0), run(1)), 6.0),
-            Job((run(2), run(3)), 3.0),
-            Job((run(4),), 1.0),
-        ),
-        5,
-        5,
-        0,
-    )
-    assert status(plan, store, tmp_path, 0.0) == Status(3, 0, 5, 0, 0.0, 0.0, None)
-    for done in (run(0), run(1), run(2)):
-        store.put(commit(done), simple(done))
-    (tmp_path / "progress-1.json").write_text(json.dumps({"done": 0.5}))
-    (tmp_path / "progress-2.json").write_text("half a fi")
-    found = status(plan, store, tmp_path, 15.0)
-    assert (found.jobs, found.jobs_done, found.runs, found.runs_done) == (3, 1, 5, 3)
-    # Job 0 is done, half of job 1, nothing of job 2.
-    assert found.share == pytest.approx((6 + 0.5 * 3) / 10)
-    assert found.seconds_left == pytest.approx(15 * (1 - found.share) / found.share)
-    assert found.stored == {run_id(run(i)) for i in (0, 1, 2)}
-
-
-def test_nothing_is_left_of_a_plan_that_is_done(store: Store, tmp_path: Path) -> None:
-    store.put(commit(run()), simple(run()))
-    found = status(plan_of([run()]), store, tmp_path, 3.0)
-    assert (found.share, found.seconds_left, found.jobs_done) == (1.0, 0.0, 1)
-
-
-def test_runs_that_had_failed_before_are_not_counted_as_done(store: Store, tmp_path: Path) -> None:
-    store.put_failure(commit(run(0), "failed", error="it broke"))
-    before = frozenset(store.known())
-    found = status(plan_of([run(0), run(1)]), store, tmp_path, 1.0, before)
-    assert (found.runs_done, found.share) == (0, 0.0)
-    assert found.stored == before
-
-
-def test_what_a_job_reports_is_what_the_driver_reads(store: Store, tmp_path: Path) -> None:
-    plan = load_plan(save_plan(plan_of([run(0)], [run(1)]), tmp_path))
-    plan.reporter(1)(0.25)
-    assert status(plan, store, tmp_path, 1.0).share == pytest.approx(0.125)
 
 
 # --- a real multirun ----------------------------------------------------------------------------

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from bench_lr import identity
+from bench_lr.claims import load_claims
 from bench_lr.claims.problems import adapter
-from bench_lr.identity import canonical_json, config_dict, run_id, stream_key
+from bench_lr.identity import canonical_json, config_dict, run_id, run_ids, stream_key
 from bench_lr.schedules import MultiStep, Step
 from bench_lr.schema import (
     BatchNorm,
@@ -130,6 +131,31 @@ def test_the_id_is_a_sha256_that_every_process_computes_alike() -> None:
         [config_dict(RUN), identity.ENGINE_VERSION], sort_keys=True, separators=(",", ":")
     )
     assert run_id(RUN) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_configuration_as_plain_types_is_what_json_makes_of_it() -> None:
+    for run in CHANGES.values():
+        plain = config_dict(run)
+        assert plain == json.loads(json.dumps(dataclasses.asdict(run)))
+        # What a caller does to it stays with the caller.
+        plain["task"]["data"] = "changed"
+        plain["model"]["layers"].clear()
+        assert config_dict(run) != plain
+
+
+def test_many_ids_at_once_are_those_of_each() -> None:
+    suite = [r for c in load_claims(profile="smoke") for a in c.arms for r in a.runs]
+    for runs in (suite, list(CHANGES.values()), [RUN, *CHANGES.values(), RUN], []):
+        assert run_ids(runs) == [run_id(run) for run in runs]
+    # Equal, but spelled differently.
+    spelled = [
+        dataclasses.replace(RUN, optimizer=OptimizerConfig(lr), drop_last=last)
+        for lr in (1, 1.0)
+        for last in (0, False)
+    ]
+    assert len(set(run_ids(spelled))) == 4
+    assert run_ids(spelled) == [run_id(run) for run in spelled]
+    assert run_ids(iter(suite)) == run_ids(suite)
 
 
 def ids(root: Path, *edits: Any) -> list[str]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench_lr.claims import load_claims
+from bench_lr.identity import run_id
 from bench_lr.judge import FRAME, combine, judge
 from bench_lr.schema import Claim
 from bench_lr.store import Store
@@ -106,6 +108,41 @@ def test_the_frame_holds_every_run_with_its_arm_and_seed(claim: Claim, store: St
     expected = rows["arm"].str[3:].astype(float) + rows["seed"] + rows["epoch"]
     np.testing.assert_allclose(rows["value"], expected)
     assert set(frame["arm"]) == {arm.name for arm in claim.arms}
+
+
+def test_the_frame_is_that_of_the_tables_one_by_one(claim: Claim, store: Store) -> None:
+    values = np.random.default_rng(0).normal(size=10_000).tolist()
+    fill(store, claim, accuracy=lambda arm, epoch, seed: values.pop(), skip=[("lr=0.5", 3)])
+    tables = []
+    for arm in claim.arms:
+        for run in arm.runs:
+            path = store.root / "runs" / run_id(run)[:2] / f"{run_id(run)}.parquet"
+            if path.is_file():
+                tables.append(pd.read_parquet(path).assign(arm=arm.name, seed=run.seed))
+    assert len(tables) == 23
+    expected = pd.concat(tables, ignore_index=True)[list(FRAME)]
+    found = judge(claim, store).frame.astype(dict.fromkeys(("arm", "metric", "split"), "str"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_verdict_is_that_of_the_tables_one_by_one(claim: Claim, store: Store) -> None:
+    rng = np.random.default_rng(1)
+    fill(store, claim, accuracy=lambda arm, epoch, seed: 0.9 + 0.01 * rng.normal())
+    # Mean accuracy of the last two epochs, seed by seed; the best of the other arms is set against.
+    ends = {}
+    for arm in claim.arms:
+        ends[arm.name] = []
+        for run in arm.runs:
+            path = store.root / "runs" / run_id(run)[:2] / f"{run_id(run)}.parquet"
+            frame = pd.read_parquet(path)
+            late = frame[(frame["metric"] == "accuracy") & (frame["epoch"] > 2)]
+            ends[arm.name].append(late["value"].mean())
+    result = judge(claim, store).criteria[0].result
+    differences = [np.subtract(ends["lr=0.5"], ends[other]) for other in ("lr=0.2", "lr=0.8")]
+    assert result.estimate == pytest.approx(min(d.mean() for d in differences))
+    assert len(result.details) == 2
+    estimates = sorted(d.estimate for d in result.details)
+    assert estimates == pytest.approx(sorted(d.mean() for d in differences))
 
 
 def test_counts_and_origin_are_summed_up(claim: Claim, store: Store) -> None:

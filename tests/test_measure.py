@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from bench_lr.judge import MeasureError, measure
+from bench_lr.measure import MeasureError
+from bench_lr.measure import measure as measure_results
+from bench_lr.results import Results
 from bench_lr.schema import EvaluationConfig, Measure, Phase
 from tests.stored import run, table
 
@@ -26,6 +29,10 @@ def results(seed: int) -> pd.DataFrame:
     frame.loc[on_test, "value"] += 100
     # Storage owes nobody an order.
     return frame.sample(frac=1, random_state=seed)
+
+
+def measure(tables: list[pd.DataFrame], what: Measure) -> tuple[Any, Any]:
+    return measure_results(Results.gather(map(pa.Table.from_pandas, tables)), what)
 
 
 TABLES = [results(0), results(1), results(2)]
@@ -129,3 +136,14 @@ def test_runs_of_unlike_length_are_not_compared(
     tables = [cut(t) if i == which else t for i, t in enumerate(TABLES)]
     with pytest.raises(MeasureError, match="different numbers of accuracy evaluations"):
         measure(tables, Measure("accuracy"))
+
+
+def test_a_run_without_the_metric_is_found_among_those_that_have_it() -> None:
+    bare = TABLES[1][TABLES[1]["metric"] == "loss"]
+    with pytest.raises(MeasureError, match="there are loss"):
+        measure([TABLES[0], bare, TABLES[2]], Measure("accuracy"))
+    nothing = TABLES[1][:0]
+    with pytest.raises(MeasureError, match="no accuracy on validation"):
+        measure([TABLES[0], nothing, TABLES[2]], Measure("accuracy"))
+    with pytest.raises(MeasureError, match="no steps"):
+        measure([TABLES[0], nothing, TABLES[2]], Measure("steps"))

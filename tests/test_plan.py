@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from bench_lr.claims import load_claims
 from bench_lr.identity import run_id
-from bench_lr.plan import Plan, load_plan, make_plan, save_plan, seconds_of
+from bench_lr.plan import Plan, load_job, make_plan, save_plan, seconds_of
 from bench_lr.schema import Claim, RunConfig
-from bench_lr.store import Store
+from bench_lr.store import Store, StoreError
 from tests.claims.samples import drop, edited, load, put, write
 from tests.stored import commit, fill, simple
 
@@ -101,19 +102,37 @@ def test_jobs_hold_whole_seeds_of_one_shape(limit: int, claims: list[Claim], sto
         assert len(arms) == 1
 
 
-def test_a_plan_survives_being_written(claims: list[Claim], store: Store, tmp_path: Path) -> None:
+def test_a_job_survives_being_written_and_reads_no_file_but_its_own(
+    claims: list[Claim], store: Store, tmp_path: Path
+) -> None:
     plan = make_plan(claims, store, 5)
     path = save_plan(plan, tmp_path / "job")
-    again = load_plan(path)
-    assert again.folder == tmp_path / "job"
-    assert dataclasses.replace(again, folder=None) == plan
-    assert [run_id(r) for r in planned(again)] == [run_id(r) for r in planned(plan)]
+    assert len(plan.jobs) > 2
+    for number, job in enumerate(plan.jobs):
+        assert load_job(path, number) == job
+    for number in range(len(plan.jobs)):
+        if number != 1:
+            (path.parent / "jobs" / f"{number}.json").write_bytes(b"damaged")
+    assert load_job(path, 1) == plan.jobs[1]
+    assert json.loads(path.read_text())["jobs"] == len(plan.jobs)
+
+
+def test_a_plan_that_cannot_be_written_says_where(claims: list[Claim], tmp_path: Path) -> None:
+    (tmp_path / "job").write_text("a file where the folder should be")
+    plan = make_plan(claims, Store(tmp_path / "store"), 5)
+    with pytest.raises(StoreError, match="job"):
+        save_plan(plan, tmp_path / "job")
 
 
 def test_every_claim_of_the_suite_survives_being_written(store: Store, tmp_path: Path) -> None:
     plan = make_plan(load_claims(profile="smoke"), store, 16)
-    again = load_plan(save_plan(plan, tmp_path / "job"))
-    assert again.jobs == plan.jobs
+    path = save_plan(plan, tmp_path / "job")
+    assert [load_job(path, number) for number in range(len(plan.jobs))] == list(plan.jobs)
+
+
+def test_jobs_know_the_identities_of_their_runs(claims: list[Claim], store: Store) -> None:
+    for job in make_plan(claims, store, 7).jobs:
+        assert job.run_ids == tuple(run_id(run) for run in job.runs)
 
 
 def test_estimates_are_positive_and_grow_with_what_is_trained(claims: list[Claim]) -> None:

@@ -307,6 +307,17 @@ def test_the_summary_has_mean_and_sd_of_every_arm_at_every_evaluation() -> None:
     assert row["count"] == 4
 
 
+def test_the_summary_is_the_same_whether_words_are_held_once_or_in_every_row() -> None:
+    ends = {"lr=0.8": 0.96, "lr=0.10": 0.97, "lr=0.3": 0.95}
+    arms = [arm(name, seeds=4) for name in ends]
+    loss = rising(ends, seeds=4, metric="loss").assign(split="test")
+    frame = pd.concat([rising(ends, seeds=4), loss], ignore_index=True)
+    once = frame.astype(dict.fromkeys(("arm", "metric", "split"), "category"))
+    assert list(once["arm"].cat.categories) != list(ends)
+    text = recorded.summary(verdict(arms=arms, frame=frame))
+    assert recorded.summary(verdict(arms=arms, frame=once)) == text
+
+
 def test_the_summary_of_calculations_is_their_values() -> None:
     found = verdict(figure=FigureSpec("values"), calculations={"rate": np.array([0.1, 0.09])})
     assert recorded.summary(found) == "calculation,index,value\nrate,0,0.1\nrate,1,0.09\n"

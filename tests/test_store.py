@@ -71,6 +71,28 @@ def test_a_store_that_is_not_there_is_empty(store: Store) -> None:
     assert not store.root.exists()
 
 
+def test_a_job_lists_no_folder_but_those_of_its_runs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [run(seed) for seed in range(40)]
+    put(store, *runs)
+    ids = [run_id(r) for r in runs]
+    listed: list[str] = []
+    original = store_module.committed
+
+    def listing(shard: os.DirEntry[str]) -> Any:
+        listed.append(shard.name)
+        return original(shard)
+
+    monkeypatch.setattr(store_module, "committed", listing)
+    assert store.lacking(ids[:2]) == []
+    assert set(listed) == {i[:2] for i in ids[:2]}
+    listed.clear()
+    assert store.known() == set(ids)
+    assert len(listed) == len({i[:2] for i in ids})
+    assert store.known([]) == set()
+
+
 def test_lacking_keeps_the_order_and_tells_each_run_once(store: Store) -> None:
     put(store, TWO)
     three = run_id(run(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from bench_lr import __version__
 from bench_lr.cli import bench, check, list_, record, report, run, show
@@ -38,26 +39,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, overrides = arguments[:cut], arguments[cut + 1 :]
     options = parser().parse_args(arguments)
     options.overrides = overrides
-    from bench_lr.claims.problems import ConfigError, Problem
-    from bench_lr.data.files import DataError
-    from bench_lr.recorded import RecordError
-    from bench_lr.store import StoreError
-
     try:
         if overrides and options.verb not in WITH_OVERRIDES:
-            allowed = f"nothing for {options.verb}; overrides are for {', '.join(WITH_OVERRIDES)}"
-            raise ConfigError([Problem("command line", "--", " ".join(overrides), allowed)])
+            _refuse(overrides, options.verb)
         code: int = options.run(options)
-    except (ConfigError, DataError, RecordError, StoreError) as error:
-        print(f"bench-lr: {error}", file=sys.stderr)
-        return BAD_INPUT
     except KeyboardInterrupt:
         print("\nbench-lr: stopped; finished runs are stored, run again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, _told()):
+            raise
         print(f"bench-lr: {error}", file=sys.stderr)
         return BAD_INPUT
     return code
+
+
+def _refuse(overrides: Sequence[str], verb: str) -> NoReturn:
+    from bench_lr.claims.problems import ConfigError, Problem
+
+    allowed = f"nothing for {verb}; overrides are for {', '.join(WITH_OVERRIDES)}"
+    raise ConfigError([Problem("command line", "--", " ".join(overrides), allowed)])
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Errors whose message says all there is to say.
+
+    Looked up when there is one: they live beside code that takes a second to import.
+    """
+    from bench_lr.claims.problems import ConfigError
+    from bench_lr.data.files import DataError
+    from bench_lr.recorded import RecordError
+    from bench_lr.store import StoreError
+
+    return ConfigError, DataError, OSError, RecordError, StoreError

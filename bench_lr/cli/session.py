@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,13 @@ from bench_lr import drive, recorded
 from bench_lr.claims import ConfigError, Problem, load_claims
 from bench_lr.claims.check import check_claim
 from bench_lr.claims.problems import unknown
-from bench_lr.identity import run_id
+from bench_lr.identity import run_ids
 from bench_lr.judge import judge
 from bench_lr.overrides import Overrides
-from bench_lr.plan import CPU_RUNS_PER_COHORT, GPU_RUNS_PER_COHORT, Plan, make_plan
+from bench_lr.plan import GPU_RUNS_PER_COHORT, Plan, make_plan, runs_on_cpu
+from bench_lr.progress import Status
 from bench_lr.provenance import cores
-from bench_lr.schema import Claim
+from bench_lr.schema import Claim, RunConfig
 from bench_lr.store import Store
 from bench_lr.verdict import ClaimVerdict
 
@@ -107,8 +109,7 @@ class Session:
     def plan(self) -> Plan:
         """Plan what is missing and print it with its cost."""
         trainable = [claim for claim in self.claims if not claim.out_of_profile]
-        limit = GPU_RUNS_PER_COHORT if self._on_gpu() else CPU_RUNS_PER_COHORT
-        plan = make_plan(trainable, self.store, limit)
+        plan = make_plan(trainable, self.store, self._runs_per_cohort)
         shared = plan.wanted - plan.distinct
         self.say(
             f"{len(self.claims)} claims, profile {self.profile}: {plan.wanted} runs wanted, "
@@ -125,9 +126,14 @@ class Session:
             self.say("nothing to train")
         return plan
 
+    def _runs_per_cohort(self, run: RunConfig) -> int:
+        return GPU_RUNS_PER_COHORT if self._on_gpu else runs_on_cpu(run)
+
+    @cached_property
     def _on_gpu(self) -> bool:
         if self.device == "cpu":
             return False
+        # Takes seconds to import, and is asked for only where there is something to train.
         import torch
 
         return torch.cuda.is_available()
@@ -143,22 +149,20 @@ class Session:
         """Train the plan with progress on the screen; judge each claim when its runs are there."""
         fallen: dict[str, ClaimVerdict] = {}
         waiting = {
-            c.id: {run_id(run) for arm in c.arms for run in arm.runs}
+            c.id: set(run_ids(run for arm in c.arms for run in arm.runs)) & plan.run_ids
             for c in self.claims
             if not c.out_of_profile
         }
-        stored = set().union(*waiting.values()) - plan.run_ids
-        self._judge_ready(waiting, stored, fallen)
+        self._judge_ready(waiting, fallen)
         if plan.jobs:
             folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
-            before = self.store.known() & plan.run_ids
             with self._progress() as show:
 
-                def watch(status: drive.Status) -> None:
+                def watch(status: Status) -> None:
                     show(status)
-                    # A failed run's old commit says nothing of this time.
-                    fresh = (status.stored & plan.run_ids) - before
-                    self._judge_ready(waiting, stored | fresh, fallen)
+                    for lacking in waiting.values():
+                        lacking -= status.arrived
+                    self._judge_ready(waiting, fallen)
 
                 log = drive.train(
                     plan,
@@ -186,11 +190,10 @@ class Session:
             self._tell(verdict)
         return verdicts
 
-    def _judge_ready(
-        self, waiting: dict[str, set[str]], stored: set[str], fallen: dict[str, ClaimVerdict]
-    ) -> None:
+    def _judge_ready(self, waiting: dict[str, set[str]], fallen: dict[str, ClaimVerdict]) -> None:
+        """Judge the claims that wait for no run any more."""
         for claim in self.claims:
-            if claim.id in waiting and waiting[claim.id] <= stored:
+            if claim.id in waiting and not waiting[claim.id]:
                 del waiting[claim.id]
                 fallen[claim.id] = self._judge(claim)
                 self._tell(fallen[claim.id])
@@ -280,7 +283,7 @@ class _PlainProgress:
     def __init__(self, session: Session) -> None:
         self._session, self._last = session, 0.0
 
-    def __call__(self, status: drive.Status) -> None:
+    def __call__(self, status: Status) -> None:
         if status.elapsed - self._last >= PLAIN_SECONDS:
             self._last = status.elapsed
             self._session.say(progress_text(status))
@@ -289,10 +292,10 @@ class _PlainProgress:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _Show = Callable[[drive.Status], None]
+    _Show = Callable[[Status], None]
 
 
-def progress_text(status: drive.Status) -> str:
+def progress_text(status: Status) -> str:
     """Return one line: jobs and runs done of all, share, time left."""
     left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
     return (

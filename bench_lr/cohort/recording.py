@@ -14,6 +14,7 @@ from bench_lr.cohort.streams import keep_mask, keep_probability
 from bench_lr.cohort.tape import Strip, Tape, address, moved
 from bench_lr.cohort.timetable import Span
 
+_MOST_GRAPHS = 8
 _LINE = 16
 """Values to which long rows are rounded up: a cache line of float32."""
 
@@ -154,28 +155,29 @@ class Training:
         strides = (results.stride(0), *kept.stride())
         shape = (self.steps, *kept.shape)
         self.kept = results.as_strided(shape, strides, kept.storage_offset())
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._full_times = 0
         self._captures = kept.is_cuda and network.capturable
+        self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
 
     def replay(self, count: int) -> None:
         """Take the first `count` steps on what has been loaded; `kept` holds what they kept.
 
-        On a GPU a full set of steps is one launch of a CUDA graph. It is captured the second time:
-        libraries set themselves up the first time, which a capture must not see.
+        On a GPU these are one launch of a CUDA graph. It is captured the second time a count is
+        asked for: libraries set themselves up the first time, which a capture must not see, and
+        what happens once is not worth one.
         """
-        if self._captures and count == self.steps:
-            if self._graph is not None:
-                self._graph.replay()
-                return
-            if self._full_times:
-                self._graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graph):
-                    self._take(count)
-                self._graph.replay()
-                return
-            self._full_times += 1
-        self._take(count)
+        if not self._captures or (count not in self._graphs and len(self._graphs) == _MOST_GRAPHS):
+            self._take(count)
+            return
+        if count not in self._graphs:
+            self._graphs[count] = None
+            self._take(count)
+            return
+        graph = self._graphs[count]
+        if graph is None:
+            graph = self._graphs[count] = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._take(count)
+        graph.replay()
 
     def _take(self, count: int) -> None:
         for step, tape in enumerate(self._tapes[:count]):

@@ -180,7 +180,9 @@ def _criterion(judged: Judged) -> CriterionRow:
 def _arms(verdict: ClaimVerdict) -> tuple[ArmRow, ...]:
     frame = verdict.frame
     broken = frame[~np.isfinite(frame["value"].astype(float))] if len(frame) else frame
-    diverged = broken.groupby("arm")["seed"].nunique().to_dict() if len(broken) else {}
+    diverged = (
+        broken.groupby("arm", observed=True)["seed"].nunique().to_dict() if len(broken) else {}
+    )
     rows = []
     for arm in verdict.claim.arms:
         if arm.runs:

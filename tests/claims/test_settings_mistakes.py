@@ -12,6 +12,7 @@ from tests.claims.samples import Edit, drop, edited, keys, load, mistakes, put, 
 
 LINEAR = {"kind": "linear", "out_features": 10}
 FLAT = {"kind": "flatten"}
+STEP = {"kind": "step", "factor": 1, "every": 5}
 
 
 def layers(*items: dict[str, Any]) -> Edit:
@@ -190,3 +191,11 @@ def test_a_mistake_in_a_group_file_names_that_file_once(tmp_path: Path) -> None:
         ("mine.yaml", "layers.1.out_featurs", "out_features"),
         ("listed.yaml", "", ""),
     ]
+
+
+def test_mappings_of_a_grid_are_told_apart_by_what_they_say(tmp_path: Path) -> None:
+    values = [STEP, {**STEP, "factor": 1.0}, {**STEP, "every": 6}]
+    told = [str(p) for p in mistakes(tmp_path, put("grid", "schedule", value=values))]
+    # Once for each of the three rates.
+    assert sum("twice" in text for text in told) == 3
+    assert all("1.0" in text for text in told if "twice" in text)

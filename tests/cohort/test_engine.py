@@ -93,13 +93,15 @@ def sweep(base: RunConfig, lrs: tuple[float, ...] = (0.05, 0.4), seeds: tuple[in
     ]
 
 
-def run_cohort(runs: list[RunConfig], data: Dataset, longest: int = 5) -> Cohort:
+def run_cohort(
+    runs: list[RunConfig], data: Dataset, longest: int = 5, device: str = "cpu"
+) -> Cohort:
     (ordered,) = arrange(runs)
-    cohort = Cohort(ordered, data)
+    cohort = Cohort(ordered, data).to(device)
     cohort.start()
     for epoch in range(cohort.timetable.epochs):
         for span in cohort.timetable.spans(epoch, longest):
-            cohort.train_block(span, cohort.indices(span))
+            cohort.train_block(span, cohort.indices(span).to(device))
             if span.evaluate:
                 cohort.evaluate(span)
     return cohort
@@ -334,6 +336,17 @@ def test_dropout_keeps_the_stated_share_and_masks_differ_by_everything_but_the_l
     assert (mask[0] != mask[1]).any()
     later = streams.keep_mask(0, 2, 0, 40, 3, 500, 0.3)
     assert (later == mask[40:43]).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("model", MODELS)
+def test_on_a_gpu_graphs_of_steps_equal_the_ordinary_loop(model: str, data: Dataset) -> None:
+    run = config(model, batches=(Phase(6, 8),))
+    cohort = run_cohort(sweep(run), data, longest=4, device="cuda")
+    captured = [g for t in cohort._trainings.values() for g in t._graphs.values()]
+    assert any(graph is not None for graph in captured)
+    compare(cohort.to("cpu"), data, 1e-8)
 
 
 def test_seed_zero_is_a_seed(data: Dataset) -> None:
