@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from bench_lr.identity import canonical_json, config_dict
 from bench_lr.schema import RunConfig
 
+_FREE = ("seed", "schedule", "optimizer")
+_SHARED = tuple(item.name for item in dataclasses.fields(RunConfig) if item.name not in _FREE)
 
-def shape_key(run: RunConfig) -> str:
-    """Text that two runs share if and only if they can train in one cohort.
+
+def shape_key(run: RunConfig) -> tuple[Hashable, ...]:
+    """What two runs have in common if and only if they can train in one cohort.
 
     Runs of a cohort may differ in LR, schedule, seed, momentum and weight decay, not in whether
     they have momentum or weight decay at all.
     """
-    config = config_dict(run)
-    del config["seed"], config["schedule"]
-    optimizer = config["optimizer"]
-    config["optimizer"] = {
-        "kind": optimizer["kind"],
-        "nesterov": optimizer["nesterov"],
-        "plain": optimizer["momentum"] == 0 and optimizer["weight_decay"] == 0,
-    }
-    return canonical_json(config)
+    optimizer = run.optimizer
+    plain = optimizer.momentum == 0 and optimizer.weight_decay == 0
+    shared = tuple(getattr(run, name) for name in _SHARED)
+    return (*shared, optimizer.kind, optimizer.nesterov, plain)
 
 
 def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
@@ -32,7 +31,7 @@ def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
     Within a cohort the runs are in order of seed, then LR, so that run (g, l) of a grid is at
     index g * L + l.
     """
-    shapes: dict[str, dict[int, list[RunConfig]]] = {}
+    shapes: dict[tuple[Hashable, ...], dict[int, list[RunConfig]]] = {}
     for run in runs:
         shapes.setdefault(shape_key(run), {}).setdefault(run.seed, []).append(run)
     cohorts: list[list[RunConfig]] = []
@@ -46,7 +45,8 @@ def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
 
 
 def _arm_order(run: RunConfig) -> tuple[float, str]:
-    return run.optimizer.lr, canonical_json(config_dict(run))
+    # The rest is the same for all arms of a seed.
+    return run.optimizer.lr, canonical_json([config_dict(run.optimizer), config_dict(run.schedule)])
 
 
 def divide(cohort: Sequence[RunConfig], limit: int) -> list[list[RunConfig]]:
