@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-OURS_COLOUR = "#00735c"
+OURS_COLOUR, OURS_PALE = "#00735c", "#8fc1b5"
+OFF_SCALE = 20.0
+"""How many times the fastest rate the limit may be and still be drawn."""
 
 
 def markdown(measured: Record) -> str:
@@ -86,11 +88,10 @@ def draw(measured: Record) -> Figure:
     )
     names = measured.workloads()
     labels = [way.label for way in WAYS.values()]
-    colours = [OURS_COLOUR if name in (OURS, "together") else FAINT for name in WAYS]
+    colours = [{OURS: OURS_COLOUR, "together": OURS_PALE}.get(name, FAINT) for name in WAYS]
+    height = 1.1 + 2.0 * len(names)
     with theme():
-        figure, axes = plt.subplots(
-            len(names), 1, figsize=(9.2, 1.1 + 1.75 * len(names)), squeeze=False
-        )
+        figure, axes = plt.subplots(len(names), 1, figsize=(9.6, height), squeeze=False)
         for axis, name in zip(axes[:, 0], names, strict=True):
             sns.barplot(
                 frame[frame.workload == name],
@@ -103,60 +104,91 @@ def draw(measured: Record) -> Figure:
                 legend=False,
                 ax=axis,
                 width=0.78,
+                saturation=1,
             )
             _finish(axis, measured, name)
-        axes[-1, 0].set_xlabel("run-epochs per second (logarithmic)")
-        figure.suptitle(
-            "Training the same runs in six ways", x=0.01, ha="left", fontsize=14, weight="bold"
+        axes[-1, 0].set_xlabel("run-epochs per second, after warm-up (logarithmic)")
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.42 / height), h_pad=1.2)
+        left = axes[0, 0].get_position().x0
+        figure.text(
+            left,
+            1 - 0.16 / height,
+            "The same training in several ways: run-epochs per second",
+            ha="left",
+            va="top",
+            size=13,
+            weight="bold",
         )
-        figure.tight_layout(rect=(0, 0, 1, 0.99), h_pad=1.4)
+    plt.close(figure)
     return figure
 
 
 def _finish(axis: Axes, measured: Record, name: str) -> None:
-    """Scale, titles, the limit, and a number behind every bar."""
+    """Scale, title, the limit, and a number behind every bar."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     rates = [m.rate for m in measured.measurements if m.workload == name]
     limit = measured.limit(name)
-    axis.set_xscale("log")
     # The limit of the tiniest workload is far off the scale of what anything reaches.
-    shown = limit < 20 * max(rates)
-    most = max(*rates, limit if shown else 0)
-    least = min(rates) / 1.6
-    axis.set_xlim(least, most * (most / least) ** 0.22)
-    axis.set_title(f"{name}: {WORKLOADS[name].description}", loc="left", fontsize=10)
+    shown = limit < OFF_SCALE * max(rates)
+    least, most = min(rates) / 1.6, max(*rates, limit if shown else 0)
+    room = most / least
+    axis.set_xscale("log")
+    axis.set_xlim(least, most * room**0.33)
+    axis.xaxis.set_major_locator(LogLocator(10))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set(xlabel="", ylabel="")
     axis.tick_params(axis="y", length=0)
-    for position, way in enumerate(WAYS):
-        m = measured.find(name, way)
-        if m is None:
-            axis.text(least * 1.05, position, "not measured", va="center", color=MUTED, fontsize=8)
-            continue
-        text = number(m.rate)
-        ratio = measured.over(name, way)
-        if way in PEERS and ratio is not None:
-            text += f"   bench-lr: {number(ratio)} ×"
-        axis.text(
-            m.rate * (most / least) ** 0.012,
-            position,
-            text,
-            va="center",
-            color=INK if way == OURS else MUTED,
-            weight="bold" if way == OURS else "normal",
-            fontsize=8.5,
-        )
-    if shown:
-        axis.axvline(limit, color=EXPECTED, lw=1.2, ls=(0, (4, 3)))
-        axis.text(
-            limit,
-            1.0,
-            f" limit {number(limit)}",
-            transform=axis.get_xaxis_transform(),
-            color=EXPECTED,
-            fontsize=8.5,
-            va="bottom",
-            ha="center",
-        )
     axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.set_axisbelow(True)
+    axis.set_title(name, loc="left", fontsize=10, weight="bold")
+    indent = 7 + 7 * len(name)
+    axis.annotate(
+        WORKLOADS[name].description,
+        (0, 1),
+        (indent, 6),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        color=MUTED,
+        fontsize=8.5,
+    )
+    if shown:
+        axis.axvline(limit, color=EXPECTED, lw=1.2, ls=(0, (4, 3)), zorder=3)
+    # In the row of the slowest way, where there is room.
+    axis.text(
+        limit * room**0.012 if shown else most * room**0.32,
+        0,
+        f"limit {number(limit)}" if shown else f"limit {number(limit)}, off the scale →",
+        color=EXPECTED,
+        fontsize=8.5,
+        va="center",
+        ha="left" if shown else "right",
+    )
+    for position, way in enumerate(WAYS):
+        _label(axis, measured, name, way, position, least, room)
+
+
+def _label(
+    axis: Axes, measured: Record, name: str, way: str, position: int, least: float, room: float
+) -> None:
+    """Write the rate of a way behind its bar, and how far ours is ahead."""
+    m, ratio = measured.find(name, way), measured.over(name, way)
+    text = "not measured" if m is None else number(m.rate)
+    if m is not None and way in PEERS and ratio is not None:
+        text += f"   bench-lr is {number(ratio)} × as fast"
+    axis.text(
+        (least if m is None else m.rate) * room**0.012,
+        position,
+        text,
+        va="center",
+        color=INK if way == OURS else MUTED,
+        weight="bold" if way == OURS else "normal",
+        fontsize=8.5,
+        # The line of the limit must not strike the numbers through.
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        zorder=4,
+    )
 
 
 def main(json_file: str, folder: str) -> None:

@@ -131,5 +131,5 @@ def rows(record: Record, peers: Sequence[str]) -> list[list[str]]:
 def number(value: float) -> str:
     """Three significant digits, without an exponent."""
     if value >= 1000:
-        return f"{round(value, -2):,.0f}"
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

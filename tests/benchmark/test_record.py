@@ -53,7 +53,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(12345.6, "12,300"), (345.6, "346"), (34.56, "34.6"), (0.1234, "0.123")]
+    ("value", "text"),
+    [
+        (4722222.2, "4,720,000"),
+        (12345.6, "12,300"),
+        (345.6, "346"),
+        (34.56, "34.6"),
+        (0.1234, "0.123"),
+    ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert record.number(value) == text
@@ -77,6 +84,16 @@ def test_the_figure_has_a_panel_a_workload_and_a_bar_a_way() -> None:
     assert sum("not measured" in text for text in texts) == len(WAYS) - 2
     assert any("12.8" in text for text in texts)
     assert any("limit 10" in text for text in texts)
+
+
+def test_the_page_and_its_figure_are_written_beside_each_other(tmp_path: Path) -> None:
+    record.write(measured(), tmp_path / "speed.json")
+    (tmp_path / "performance.md").write_text(f"{page.BEGIN}\n{page.END}\n")
+    page.main(str(tmp_path / "speed.json"), str(tmp_path))
+    assert "`ae16`" in (tmp_path / "performance.md").read_text()
+    assert (tmp_path / "performance.png").stat().st_size > 0
+    # The theme leaves mathematical text alone: an exponent would be printed as it is written.
+    assert "mathdefault" not in (tmp_path / "performance.svg").read_text()
 
 
 def test_warnings_name_the_workload_and_never_fail() -> None:
