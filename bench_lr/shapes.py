@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
 from bench_lr import schema
@@ -70,17 +71,22 @@ def _image(shape: Shape) -> Shape:
     return shape[1:]
 
 
-def weights(model: schema.ModelConfig, example: Shape) -> int:
-    """Number of weights of the linear and convolutional layers, biases included."""
-    total = 0
+def _matrices(model: schema.ModelConfig, example: Shape) -> Iterator[tuple[int, int, int, int]]:
+    """Yield inputs, outputs, outputs with a bias, and uses an example, of every weight matrix."""
     shapes = walk(model, example)
     for layer, before, after in zip(model.layers, shapes, shapes[1:], strict=False):
         match layer:
             case schema.Linear():
-                total += (before[0] + layer.bias) * after[0]
+                yield before[0], after[0], after[0] * layer.bias, 1
             case schema.Conv2d():
-                total += (before[0] * layer.kernel_size**2 + layer.bias) * after[0]
-    return total
+                inputs, places = before[0] * layer.kernel_size**2, prod(after[1:])
+                yield inputs, after[0], after[0] * layer.bias, places
+
+
+def weights(model: schema.ModelConfig, example: Shape) -> int:
+    """Number of weights of the linear and convolutional layers, biases included."""
+    matrices = _matrices(model, example)
+    return sum(inputs * outputs + biases for inputs, outputs, biases, _ in matrices)
 
 
 def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
@@ -89,16 +95,5 @@ def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
     Forward, weight gradient and input gradient of every layer with a weight matrix; the first such
     layer needs no input gradient.
     """
-    total, first = 0.0, True
-    shapes = walk(model, example)
-    for layer, before, after in zip(model.layers, shapes, shapes[1:], strict=False):
-        match layer:
-            case schema.Linear():
-                weights = before[0] * after[0]
-            case schema.Conv2d():
-                weights = before[0] * layer.kernel_size**2 * prod(after)
-            case _:
-                continue
-        total += 2.0 * weights * (2 if first else 3)
-        first = False
-    return total
+    products = [2.0 * i * o * places for i, o, _, places in _matrices(model, example)]
+    return 3 * sum(products) - sum(products[:1])

@@ -18,7 +18,14 @@ from bench_lr.cohort.fallback import build_network
 from bench_lr.cohort.grouping import shape_key
 from bench_lr.cohort.losses import LOSSES
 from bench_lr.cohort.network import CohortNetwork
-from bench_lr.cohort.recording import Inputs, Prediction, StepMasks, Training, row_length
+from bench_lr.cohort.recording import (
+    Inputs,
+    Prediction,
+    RecordedTraining,
+    StepMasks,
+    Training,
+    row_length,
+)
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.small import SmallTraining, suits
 from bench_lr.cohort.streams import epoch_order, split
@@ -155,8 +162,8 @@ class Cohort(nn.Module):
                 self._per_run([o.weight_decay for o in optimizers]),
                 self.config.optimizer.nesterov,
             )
-        self._trainings: dict[int, Training | SmallTraining] = {}
-        self._predictions: dict[int | str, Prediction] = {}
+        self._trainings: dict[int, Training] = {}
+        self._predictions: dict[int, Prediction] = {}
         self._held: dict[str, tuple[Prediction, Tensor]] = {}
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
@@ -168,23 +175,26 @@ class Cohort(nn.Module):
         shape = (steps, self.grid.seeds, batch)
         return Inputs(shape, self.train_x, self.dtype, self._scale / own, 1 / own)
 
-    def _training(self, batch: int) -> Training | SmallTraining:
-        """Return the recorded training steps for a batch size."""
+    def _training(self, span: Span) -> Training:
+        """Return the training steps for the batch size of a span."""
+        batch = span.batch_size
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
-            values = row_length(self.train_x[0].numel()) * self.grid.seeds * batch
+            seeds, device = self.grid.seeds, self.device
+            values = row_length(self.train_x[0].numel()) * seeds * batch
             step_bytes = values * torch.finfo(self.dtype).bits // 8
-            most = min(_STRIP_STEPS, max(run_steps for run_steps in self.timetable.steps_by_epoch))
-            steps = min(most, max(1, _STRIP_BYTES[self.device.type] // step_bytes))
-            y = self.train_y.new_zeros(steps, self.grid.seeds, batch, *self.train_y.shape[1:])
-            masks = StepMasks(self.seeds, steps, batch, self.dtype, self.device)
-            kind = SmallTraining if suits(self.network, self.rule, batch, self.device) else Training
+            # A last partial batch is one step of its epoch.
+            most = 1 if batch < span.full_batch_size else max(self.timetable.steps_by_epoch)
+            steps = min(most, _STRIP_STEPS, max(1, _STRIP_BYTES[device.type] // step_bytes))
+            y = self.train_y.new_zeros(steps, seeds, batch, *self.train_y.shape[1:])
+            small = suits(self.network, self.rule, batch, device)
+            kind = SmallTraining if small else RecordedTraining
             self._trainings[batch] = kind(
                 self.network,
                 self.rule,
                 self._inputs(steps, batch),
                 self.network.encode(y).contiguous(),
-                masks,
+                StepMasks(self.seeds, steps, batch, self.dtype, device),
             )
         return self._trainings[batch]
 
@@ -197,7 +207,7 @@ class Cohort(nn.Module):
         indices : Tensor of int64, shape (steps, seeds, batch)
             Positions in the training data.
         """
-        training = self._training(span.batch_size)
+        training = self._training(span)
         assert self.rule is not None
         alive = self.diverged_at < 0
         rates = self._lr[span.step : span.step + span.steps].to(self.device) * alive
@@ -260,28 +270,30 @@ class Cohort(nn.Module):
 
     def _outputs(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the outputs (G, L, O, B) of a split and its targets (G, B, ...), part by part."""
-        if name in self._held:
-            prediction, y = self._held[name]
-            yield prediction(), y
-            return
         if name == "test":
             data, targets = self.test_x, self.test_y
             positions = torch.arange(len(data)).expand(self.grid.seeds, -1)
         else:
             data, targets, positions = self.train_x, self.train_y, self._validation
-        parts = positions.to(self.device).split(self._evaluated_together, dim=1)
-        for part in parts:
-            batch = part.shape[1]
-            key = name if len(parts) == 1 else batch
-            if key not in self._predictions:
-                own = self._inputs(1, batch)
-                self._predictions[key] = Prediction(self.network, own)
-            prediction, y = self._predictions[key], targets[part]
-            prediction.load(data, part)
-            if len(parts) == 1:
-                # A small split stays where the network reads it.
-                self._held[name] = prediction, y
+        positions = positions.to(self.device)
+        if positions.shape[1] <= self._evaluated_together:
+            # A small split stays where the network reads it.
+            if name not in self._held:
+                own = self._predicting(positions.shape[1])
+                own.load(data, positions)
+                self._held[name] = own, targets[positions]
+            prediction, y = self._held[name]
             yield prediction(), y
+            return
+        for part in positions.split(self._evaluated_together, dim=1):
+            batch = part.shape[1]
+            if batch not in self._predictions:
+                self._predictions[batch] = self._predicting(batch)
+            self._predictions[batch].load(data, part)
+            yield self._predictions[batch](), targets[part]
+
+    def _predicting(self, batch: int) -> Prediction:
+        return Prediction(self.network, self._inputs(1, batch))
 
 
 def live_inputs(dataset: Dataset) -> Tensor | None:

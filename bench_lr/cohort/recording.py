@@ -124,11 +124,33 @@ class StepMasks:
 
 
 class Training:
-    """Recorded training steps of one batch size.
+    """Training steps of one batch size, on memory of their own for what changes from step to step.
 
-    As many as `inputs`, `targets` and `masks` have room for, each on its own memory for what
-    changes from step to step: they are loaded together and replayed with nothing between them.
+    As many as `inputs`, `targets` and `masks` have room for: they are loaded together and taken
+    with nothing between them.
+
+    Attributes
+    ----------
+    rates : Tensor, shape (steps, G, L)
+        What the update rule's `rate` is at each step.
+    kept : Tensor, shape (steps, ...)
+        What the network's `losses` wants to know of each step.
     """
+
+    kept: Tensor
+
+    def __init__(self, rule: UpdateRule, inputs: Inputs, targets: Tensor, masks: StepMasks) -> None:
+        self.inputs, self.targets, self.masks = inputs, targets, masks
+        self.steps = len(inputs.memory)
+        self.rates = rule.rate.new_empty(self.steps, *rule.rate.shape)
+
+    def replay(self, count: int) -> None:
+        """Take the first `count` steps on what has been loaded; `kept` holds what they kept."""
+        raise NotImplementedError
+
+
+class RecordedTraining(Training):
+    """Recorded operations, replayed; `Training` says on what."""
 
     def __init__(
         self,
@@ -138,11 +160,9 @@ class Training:
         targets: Tensor,
         masks: StepMasks,
     ) -> None:
-        self.inputs, self.targets, self.masks = inputs, targets, masks
-        self.steps = len(inputs.memory)
+        super().__init__(rule, inputs, targets, masks)
         tape = Tape()
         kept = network.record_training(inputs.known_to(tape), targets[0], masks, rule, tape)
-        self.rates = rule.rate.new_empty(self.steps, *rule.rate.shape)
         results = kept.new_empty(self.steps, kept.untyped_storage().nbytes() // kept.element_size())
         strips = {
             address(inputs.memory): Strip(inputs.memory),
@@ -159,7 +179,7 @@ class Training:
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
 
     def replay(self, count: int) -> None:
-        """Take the first `count` steps on what has been loaded; `kept` holds what they kept.
+        """Take the first `count` steps.
 
         On a GPU these are one launch of a CUDA graph. It is captured the second time a count is
         asked for: libraries set themselves up the first time, which a capture must not see, and

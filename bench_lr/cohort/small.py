@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench_lr.cohort.layers import Activation, Flatten, Linear
 from bench_lr.cohort.losses import HalfMSE
 from bench_lr.cohort.network import CohortNetwork, LiftedNetwork
-from bench_lr.cohort.recording import Inputs, StepMasks
+from bench_lr.cohort.recording import Inputs, StepMasks, Training
 from bench_lr.cohort.slots import PlainSGD, UpdateRule
 
 _MOST = 4096
@@ -44,8 +44,8 @@ def suits(network: CohortNetwork, rule: UpdateRule, batch: int, device: torch.de
     return weights * batch <= _MOST
 
 
-class SmallTraining:
-    """The same as `Training`, for networks that `suits` allows."""
+class SmallTraining(Training):
+    """One compiled call, for networks that `suits` allows."""
 
     def __init__(
         self,
@@ -57,14 +57,12 @@ class SmallTraining:
     ) -> None:
         from bench_lr.cohort import fused
 
+        super().__init__(rule, inputs, targets, masks)
         stack = stack_of(network)
         assert stack is not None
-        self.inputs, self.targets, self.masks = inputs, targets, masks
-        self.steps = len(inputs.memory)
         seeds, arms = rule.rate.shape
-        batch, outputs = targets.shape[-1], targets.shape[-2]
-        self.rates = rule.rate.new_empty(self.steps, seeds, arms)
-        self.kept = rule.rate.new_empty(self.steps, seeds, arms, outputs, batch)
+        outputs, batch = targets.shape[-2:]
+        self.kept = self.rates.new_empty(*self.rates.shape, outputs, batch)
         codes: dict[type[nn.Module] | None, int] = {
             None: fused.IDENTITY,
             nn.Sigmoid: fused.SIGMOID,
@@ -88,7 +86,7 @@ class SmallTraining:
         self._bits = np.zeros(lanes, np.int32)
 
     def replay(self, count: int) -> None:
-        """Take the first `count` steps on what has been loaded; `kept` holds the outputs."""
+        """Take the first `count` steps; `kept` holds their outputs."""
         held = [layer.weight.flatten(0, 1).numpy() for layer in self._layers]
         for mine, theirs in zip(self._weights, held, strict=True):
             mine[..., : self._runs] = theirs.transpose(1, 2, 0)

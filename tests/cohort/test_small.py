@@ -10,7 +10,7 @@ import torch
 
 from bench_lr.cohort import engine
 from bench_lr.cohort.engine import Cohort
-from bench_lr.cohort.recording import Training
+from bench_lr.cohort.recording import RecordedTraining
 from bench_lr.cohort.small import SmallTraining
 from bench_lr.data import Dataset, load
 from bench_lr.schedules import Step
@@ -78,7 +78,7 @@ def test_in_float32_it_stays_as_close_as_the_recorded_operations(
     recorded = run_cohort(runs, points)
     recorded_only.undo()
     small = run_cohort(runs, points)
-    assert kinds(recorded) == {Training}
+    assert kinds(recorded) == {RecordedTraining}
     assert kinds(small) == {SmallTraining}
     for index in range(len(runs)):
         for name, value in recorded.network.export(index).items():
@@ -142,5 +142,5 @@ def test_what_it_does_not_know_is_left_to_recorded_operations(
     change: dict[str, object], points: Dataset
 ) -> None:
     cohort = run_cohort(sweep(dataclasses.replace(config(), **change)), points)
-    assert kinds(cohort) == {Training}
+    assert kinds(cohort) == {RecordedTraining}
     compare(cohort, points)
