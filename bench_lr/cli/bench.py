@@ -96,12 +96,16 @@ def run(options: argparse.Namespace) -> int:
 
 def check(option: str, given: Sequence[str] | None, known: Collection[str]) -> None:
     """Raise ConfigError if a name is not known."""
-    from bench_lr.claims import ConfigError
-    from bench_lr.claims.problems import unknown
+    from bench_lr.claims import ConfigError, Problem
+    from bench_lr.claims.problems import nearest
 
     wrong = [name for name in given or () if name not in known]
     if wrong:
-        raise ConfigError([unknown("command line", f"--{option}", n, known) for n in wrong])
+        problems = [
+            Problem("command line", f"--{option}", name, ", ".join(known), nearest(name, known))
+            for name in wrong
+        ]
+        raise ConfigError(problems)
 
 
 def table(measured: Record) -> Table:
