@@ -73,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError(
                 [Problem("command line", "--json", found, "a file that can be written")]
             ) from error
-    console = Console(highlight=False)
+    # A table in a log has no window to fit into.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
     def keep(measured: Record) -> None:
         if options.json is not None:
