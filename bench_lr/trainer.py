@@ -124,13 +124,17 @@ class CohortModule(pl.LightningModule):
                 self._progress((span.step + span.steps) / self.cohort.timetable.steps)
 
 
+def found(device: str) -> str:
+    """Return the device that "auto" stands for here, or the one that is asked for."""
+    # Lightning's own "auto" takes Apple's GPUs too, which have no float64.
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    return automatic if device == "auto" else device
+
+
 def make_trainer(stretches: int, device: str, dtype: str) -> pl.Trainer:
     """Lightning `Trainer` for one cohort on one device ("auto", "cpu" or "cuda")."""
-    if device == "auto":
-        # Lightning's own "auto" takes Apple's GPUs too, which have no float64.
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return pl.Trainer(
-        accelerator=device,
+        accelerator=found(device),
         devices=1,
         precision="64-true" if dtype == "float64" else "32-true",
         max_epochs=stretches,
@@ -160,7 +164,7 @@ def train_cohort(
     progress : callable, optional
         Called after every span with the share of steps done.
     """
-    cohort = Cohort(runs, dataset)
+    cohort = Cohort(runs, dataset, device=found(device))
     with quiet_lightning():
         module = CohortModule(cohort, progress)
         trainer = make_trainer(len(module.stretches), device, cohort.config.dtype)

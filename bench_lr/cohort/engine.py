@@ -20,14 +20,17 @@ from bench_lr.cohort.losses import LOSSES
 from bench_lr.cohort.network import CohortNetwork
 from bench_lr.cohort.recording import (
     Inputs,
+    Positions,
     Prediction,
     RecordedTraining,
     StepMasks,
     Training,
+    Values,
     row_length,
 )
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.small import SmallTraining, suits
+from bench_lr.cohort.sparse import pixels_for
 from bench_lr.cohort.streams import epoch_order, split
 from bench_lr.cohort.timetable import Span, Timetable, learning_rates
 from bench_lr.data import Dataset
@@ -63,6 +66,8 @@ class Cohort(nn.Module):
         Moves to the device with the module, as uint8.
     build : callable, optional
         Makes the initial network of a seed, in place of the configured layers.
+    device : torch.device or str
+        Where it will train, before anything is moved there: some layers are made for a CPU.
 
     Raises
     ------
@@ -82,6 +87,7 @@ class Cohort(nn.Module):
         runs: Sequence[RunConfig],
         dataset: Dataset,
         build: Callable[[int], nn.Module] | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
         if len({shape_key(run) for run in runs}) != 1:
@@ -104,10 +110,11 @@ class Cohort(nn.Module):
         modules = [initial[g] for g in range(grid.seeds) for _ in range(grid.arms)]
         # Weight decay moves even the weights of inputs that are always zero.
         decays = any(run.optimizer.weight_decay > 0 for run in runs)
-        live = None if decays else live_inputs(dataset)
+        pixels = pixels_for(initial[0], dataset, torch.device(device))
+        live = None if decays or pixels is not None else live_inputs(dataset)
         self._scale = dataset.scale
         self.network: CohortNetwork = build_network(
-            modules, grid, config.task.loss, example, self._scale, live
+            modules, grid, config.task.loss, example, self._scale, live, pixels
         )
         for name in ("train", "test"):
             x: Tensor = getattr(dataset, f"{name}_x")
@@ -171,9 +178,11 @@ class Cohort(nn.Module):
         return flat.view(self.grid.seeds, self.grid.arms)
 
     def _inputs(self, steps: int, batch: int) -> Inputs:
-        own = self.network.input_scale
         shape = (steps, self.grid.seeds, batch)
-        return Inputs(shape, self.train_x, self.dtype, self._scale / own, 1 / own)
+        if self.network.takes_positions:
+            return Positions(shape, {"train": 0, "test": len(self.train_x)})
+        own, data = self.network.input_scale, {"train": self.train_x, "test": self.test_x}
+        return Values(shape, data, self.dtype, self._scale / own, 1 / own)
 
     def _training(self, span: Span) -> Training:
         """Return the training steps for the batch size of a span."""
@@ -181,20 +190,21 @@ class Cohort(nn.Module):
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
             seeds, device = self.grid.seeds, self.device
-            values = row_length(self.train_x[0].numel()) * seeds * batch
+            example = 1 if self.network.takes_positions else self.train_x[0].numel()
+            values = row_length(example) * seeds * batch
             step_bytes = values * torch.finfo(self.dtype).bits // 8
             # A last partial batch is one step of its epoch.
             most = 1 if batch < span.full_batch_size else max(self.timetable.steps_by_epoch)
             steps = min(most, _STRIP_STEPS, max(1, _STRIP_BYTES[device.type] // step_bytes))
             y = self.train_y.new_zeros(steps, seeds, batch, *self.train_y.shape[1:])
+            inputs = self._inputs(steps, batch)
+            targets = self.network.encode(y).contiguous()
+            masks = StepMasks(self.seeds, steps, batch, self.dtype, device)
             small = suits(self.network, self.rule, batch, device)
-            kind = SmallTraining if small else RecordedTraining
-            self._trainings[batch] = kind(
-                self.network,
-                self.rule,
-                self._inputs(steps, batch),
-                self.network.encode(y).contiguous(),
-                StepMasks(self.seeds, steps, batch, self.dtype, device),
+            self._trainings[batch] = (
+                SmallTraining(self.network, self.rule, inputs, targets, masks)
+                if small and isinstance(inputs, Values)
+                else RecordedTraining(self.network, self.rule, inputs, targets, masks)
             )
         return self._trainings[batch]
 
@@ -221,7 +231,7 @@ class Cohort(nn.Module):
         for first in range(0, span.steps, training.steps):
             count = min(training.steps, span.steps - first)
             part = slice(first, first + count)
-            training.inputs.load(self.train_x, indices[part])
+            training.inputs.load("train", indices[part])
             training.targets[:count].copy_(targets[part])
             training.rates[:count].copy_(rates[part])
             training.masks.begin(span, first, count)
@@ -271,16 +281,16 @@ class Cohort(nn.Module):
     def _outputs(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the outputs (G, L, O, B) of a split and its targets (G, B, ...), part by part."""
         if name == "test":
-            data, targets = self.test_x, self.test_y
-            positions = torch.arange(len(data)).expand(self.grid.seeds, -1)
+            split, targets = "test", self.test_y
+            positions = torch.arange(len(targets)).expand(self.grid.seeds, -1)
         else:
-            data, targets, positions = self.train_x, self.train_y, self._validation
+            split, targets, positions = "train", self.train_y, self._validation
         positions = positions.to(self.device)
         if positions.shape[1] <= self._evaluated_together:
             # A small split stays where the network reads it.
             if name not in self._held:
                 own = self._predicting(positions.shape[1])
-                own.load(data, positions)
+                own.load(split, positions)
                 self._held[name] = own, targets[positions]
             prediction, y = self._held[name]
             yield prediction(), y
@@ -289,7 +299,7 @@ class Cohort(nn.Module):
             batch = part.shape[1]
             if batch not in self._predictions:
                 self._predictions[batch] = self._predicting(batch)
-            self._predictions[batch].load(data, part)
+            self._predictions[batch].load(split, part)
             yield self._predictions[batch](), targets[part]
 
     def _predicting(self, batch: int) -> Prediction:

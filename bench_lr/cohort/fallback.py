@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from bench_lr.cohort.layers import Masks
 from bench_lr.cohort.network import CannotLift, CohortNetwork, LiftedNetwork
+from bench_lr.cohort.pixels import Pixels
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
 from bench_lr.cohort.tape import Tape
 
@@ -71,6 +72,7 @@ class AutogradNetwork(nn.Module):
         )
 
     takes_features = False
+    takes_positions = False
     live: Tensor | None = None
     input_scale = 1.0
     capturable = False
@@ -211,6 +213,7 @@ def build_network(
     example: tuple[int, ...],
     scale: float = 1.0,
     live: Tensor | None = None,
+    pixels: Pixels | None = None,
 ) -> CohortNetwork:
     """Return the fastest form that the modules allow, saying so when it is not the lifted one.
 
@@ -220,7 +223,7 @@ def build_network(
         One initialised module a run, run (g, l) at index g * L + l.
     example : tuple of int
         Shape of one input.
-    scale, live
+    scale, live, pixels
         See `LiftedNetwork`; what a network does not do itself is left to the engine.
 
     Raises
@@ -229,7 +232,7 @@ def build_network(
         Whatever the module raises when it is run alone.
     """
     try:
-        return LiftedNetwork(modules, grid, loss, scale, live)
+        return LiftedNetwork(modules, grid, loss, scale, live, pixels)
     except CannotLift as reason:
         stateless = not _buffers(modules[0]) and not any(
             isinstance(m, nn.Dropout) for m in modules[0].modules()

@@ -9,13 +9,12 @@ are its oracle in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
-
 import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
+
+from bench_lr.cohort.compiling import compiled
 
 Floats = npt.NDArray[np.floating]
 
@@ -27,16 +26,6 @@ _LOG2E = np.float32(1.44269504088896341)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _ROUNDING = np.float32(1.5 * 2**23)
 _MOST, _LEAST = np.float32(88.0), np.float32(-87.0)
-
-
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a function at its first call, and keep the result on disk where that is possible."""
-    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        made = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # there is nowhere to write
-        made = numba.njit(function, **options)
-    return cast("Callable[..., None]", made)
 
 
 def exponential(values: Floats, bits: npt.NDArray[np.int32]) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from bench_lr.cohort import convolution, losses
 from bench_lr.cohort import layers as cohort
 from bench_lr.cohort.layers import CohortLayer, Masks
+from bench_lr.cohort.pixels import Pixels
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
+from bench_lr.cohort.sparse import SparseLinear
 from bench_lr.cohort.tape import Tape
 
 
@@ -25,6 +27,9 @@ class CohortNetwork(Protocol):
 
     takes_features: bool
     """Whether inputs are flat: [G, 1, F, B] for features or images alike."""
+
+    takes_positions: bool
+    """Whether it is told where examples are and looks them up itself, [G, B]."""
 
     live: Tensor | None
     """Inputs to give it, of flat ones, where it does without those that are always zero."""
@@ -73,6 +78,9 @@ class LiftedNetwork(nn.Module):
         What the input is multiplied by before anything else.
     live : Tensor of int64, optional
         Places of a flat input that are not zero in every example.
+    pixels : Pixels, optional
+        All examples by what is not zero in them, for a first layer that is faster so; see
+        `pixels_for`.
 
     Raises
     ------
@@ -89,6 +97,7 @@ class LiftedNetwork(nn.Module):
         loss: str,
         scale: float = 1.0,
         live: Tensor | None = None,
+        pixels: Pixels | None = None,
     ) -> None:
         super().__init__()
         first = modules[0]
@@ -101,11 +110,16 @@ class LiftedNetwork(nn.Module):
         shared, position = True, 0
         begin = next((m for m in children if not isinstance(m, nn.Flatten)), None)
         self.takes_features = isinstance(begin, nn.Linear)
+        self.takes_positions = pixels is not None
         # A GEMM scales its input for nothing.
         self.input_scale = scale if self.takes_features else 1.0
-        self.live = live if self.takes_features else None
+        self.live = live if self.takes_features and not self.takes_positions else None
+        if pixels is not None and begin is not None:
+            position = children.index(begin)
         while position < len(children):
-            layer, taken = lift_layer(children, grid, position, shared, self.input_scale, self.live)
+            layer, taken = lift_layer(
+                children, grid, position, shared, self.input_scale, self.live, pixels
+            )
             layer.load([m.get_submodule(str(position)) for m in modules])
             if shared and layer.slots:
                 shared, self._first = False, len(self._positions)
@@ -164,14 +178,17 @@ def lift_layer(
     shared: bool,
     scale: float = 1.0,
     live: Tensor | None = None,
+    pixels: Pixels | None = None,
 ) -> tuple[CohortLayer, int]:
     """Return the cohort form of the layer at `position` and how many layers it stands for.
 
-    `shared` if its input has no arms yet; `scale` and `live` are for a linear layer that is the
-    first with weights. A convolution takes the ReLU and the max pooling behind it along.
+    `shared` if its input has no arms yet; `scale`, `live` and `pixels` are for a linear layer that
+    is the first with weights. A convolution takes the ReLU and the max pooling behind it along.
     """
     module = children[position]
     match module:
+        case nn.Linear() if shared and pixels is not None:
+            return SparseLinear(grid, module, pixels, scale), 1
         case nn.Linear():
             if shared:
                 return cohort.Linear(grid, module, True, scale, live), 1

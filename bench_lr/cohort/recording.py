@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,8 +27,50 @@ def row_length(values: int) -> int:
     return needed if needed < 4 * _LINE else -(-needed // _LINE) * _LINE
 
 
-class Inputs:
-    """Batches of some steps, shared by the arms of a seed.
+class Inputs(Protocol):
+    """What networks read their batches from, for some steps; the arms of a seed share it.
+
+    Attributes
+    ----------
+    memory : Tensor
+        Its first dimension is the steps.
+    """
+
+    memory: Tensor
+
+    def load(self, split: str, positions: Tensor) -> None:
+        """Have examples of a split, by their positions (steps, G, B), in the first steps."""
+
+    def known_to(self, tape: Tape) -> Tensor:
+        """Return the batch of the first step as the network sees it."""
+
+
+class Positions:
+    """Where the examples of a batch are, for a network that looks them up itself.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Steps, seeds, batch size.
+    before : mapping
+        How many examples lie before those of a split.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], before: Mapping[str, int]) -> None:
+        self.memory = torch.zeros(shape, dtype=torch.int64)
+        self._before = before
+
+    def load(self, split: str, positions: Tensor) -> None:
+        """Put positions (steps, G, B) into the memory of the first steps."""
+        torch.add(positions, self._before[split], out=self.memory[: len(positions)])
+
+    def known_to(self, tape: Tape) -> Tensor:
+        """Return the positions of the first step, (G, B)."""
+        return self.memory[0]
+
+
+class Values:
+    """Batches as numbers.
 
     The memory is (steps, G, B, row): the examples as the data set has them, each with room for the
     one that the bias of a first linear layer multiplies. `first` is the batch of the first step as
@@ -34,8 +78,10 @@ class Inputs:
 
     Parameters
     ----------
-    data : Tensor
-        The examples, (examples, ...).
+    shape : tuple of int
+        Steps, seeds, batch size.
+    data : mapping
+        The examples of every split, (examples, ...).
     scale : float
         What examples are multiplied by here.
     one : float
@@ -45,23 +91,24 @@ class Inputs:
     def __init__(
         self,
         shape: tuple[int, int, int],
-        data: Tensor,
+        data: Mapping[str, Tensor],
         dtype: torch.dtype,
         scale: float,
         one: float,
     ) -> None:
-        example = tuple(data.shape[1:])
-        self._values, self._scale = prod(example), scale
-        self._raw = data.new_empty(prod(shape), *example)
+        like = data["train"]
+        example = tuple(like.shape[1:])
+        self._data, self._values, self._scale = data, prod(example), scale
+        self._raw = like.new_empty(prod(shape), *example)
         row = row_length(self._values)
-        self.memory = torch.full((*shape, row), one, dtype=dtype, device=data.device)
+        self.memory = torch.full((*shape, row), one, dtype=dtype, device=like.device)
         first = self.memory[0, :, None, :, : self._values]
         self.first = first.view(*first.shape[:3], *example).movedim(2, -1)
 
-    def load(self, data: Tensor, positions: Tensor) -> None:
-        """Put examples, by their positions (steps, G, B), into the memory of the first steps."""
+    def load(self, split: str, positions: Tensor) -> None:
+        """Put examples of a split, by their positions (steps, G, B), into the first steps."""
         raw = self._raw[: positions.numel()]
-        torch.index_select(data, 0, positions.reshape(-1), out=raw)
+        torch.index_select(self._data[split], 0, positions.reshape(-1), out=raw)
         target = self.memory[: len(positions), ..., : self._values]
         target.copy_(raw.view(target.shape))
         if self._scale != 1:
@@ -214,9 +261,9 @@ class Prediction:
         self._tape = Tape()
         self._result = network.record_prediction(inputs.known_to(self._tape), self._tape)
 
-    def load(self, data: Tensor, positions: Tensor) -> None:
-        """Put examples, by their positions (G, B), where the network reads them."""
-        self._inputs.load(data, positions[None])
+    def load(self, split: str, positions: Tensor) -> None:
+        """Have examples of a split, by their positions (G, B), where the network reads them."""
+        self._inputs.load(split, positions[None])
 
     def __call__(self) -> Tensor:
         """Return the outputs (G, L, O, B) of what is loaded; they last until the next call."""

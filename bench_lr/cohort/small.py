@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench_lr.cohort.layers import Activation, Flatten, Linear
 from bench_lr.cohort.losses import HalfMSE
 from bench_lr.cohort.network import CohortNetwork, LiftedNetwork
-from bench_lr.cohort.recording import Inputs, StepMasks, Training
+from bench_lr.cohort.recording import StepMasks, Training, Values
 from bench_lr.cohort.slots import PlainSGD, UpdateRule
 
 _MOST = 4096
@@ -51,7 +51,7 @@ class SmallTraining(Training):
         self,
         network: CohortNetwork,
         rule: UpdateRule,
-        inputs: Inputs,
+        inputs: Values,
         targets: Tensor,
         masks: StepMasks,
     ) -> None:

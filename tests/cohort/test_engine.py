@@ -97,7 +97,7 @@ def run_cohort(
     runs: list[RunConfig], data: Dataset, longest: int = 5, device: str = "cpu"
 ) -> Cohort:
     (ordered,) = arrange(runs)
-    cohort = Cohort(ordered, data).to(device)
+    cohort = Cohort(ordered, data, device=device).to(device)
     cohort.start()
     for epoch in range(cohort.timetable.epochs):
         for span in cohort.timetable.spans(epoch, longest):
