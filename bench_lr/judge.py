@@ -17,9 +17,10 @@ from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria import CriterionError, CriterionResult
 from bench_lr.identity import run_ids
 from bench_lr.measure import MeasureError, measure
-from bench_lr.results import Floats, Ints, Results
+from bench_lr.results import Results
 from bench_lr.schema import Claim, CriterionSpec
 from bench_lr.store import Commit, Store
+from bench_lr.tables import Floats, Ints
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance, VerdictWord
 
 FRAME = ("arm", "seed", "step", "epoch", "examples", "metric", "split", "value")
@@ -142,26 +143,29 @@ class _Origins:
         self.diverged = 0
         self.seconds = 0.0
         self.device_kinds: set[str] = set()
-        self._words: dict[str, set[str]] = {"device": set(), "commit": set(), "data_sha256": set()}
         self._versions: dict[str, str] = {}
-        self._dirty = False
+        # Few differ, as the runs of a cohort were trained together.
+        self._places: set[tuple[str, str, str, bool]] = set()
 
     def add(self, commit: Commit) -> None:
+        said = commit.provenance.get
         self.diverged += commit.status == "diverged"
-        self.seconds += float(commit.provenance.get("seconds", 0.0))
+        self.seconds += float(said("seconds", 0.0))
         self.device_kinds.add(commit.device_kind)
-        for name, words in self._words.items():
-            words.add(str(commit.provenance.get(name, "")))
-        self._versions = dict(commit.provenance.get("versions", {}))
-        self._dirty |= bool(commit.provenance.get("dirty"))
+        self._versions = said("versions", {})
+        place = str(said("device", "")), str(said("commit", "")), str(said("data_sha256", ""))
+        self._places.add((*place, bool(said("dirty"))))
 
     def provenance(self) -> Provenance:
+        devices, commits, data, dirty = (
+            zip(*self._places, strict=True) if self._places else [()] * 4
+        )
         return Provenance(
-            device=", ".join(sorted(self._words["device"])),
-            versions=self._versions,
-            commit=", ".join(sorted(self._words["commit"] - {""})),
-            dirty=self._dirty,
-            data_sha256=", ".join(sorted(self._words["data_sha256"] - {""})),
+            device=", ".join(sorted(set(devices))),
+            versions=dict(self._versions),
+            commit=", ".join(sorted(set(commits) - {""})),
+            dirty=any(dirty),
+            data_sha256=", ".join(sorted(set(data) - {""})),
         )
 
 
@@ -223,14 +227,15 @@ def _frame(claim: Claim, evidence: _Evidence) -> pd.DataFrame:
     rows = np.diff(results.starts)
     seeds = np.array([run.seed for arm in claim.arms for run in arm.runs], np.int64)
     arms = np.repeat(np.arange(len(claim.arms)), [len(arm.runs) for arm in claim.arms])
+    kind = results.kind
     columns = {
-        "arm": _words(np.repeat(arms[places], rows), [arm.name for arm in claim.arms]),
+        "arm": _words(arms[places], [arm.name for arm in claim.arms]).repeat(rows),
         "seed": np.repeat(seeds[places], rows),
         "step": results.step,
         "epoch": results.epoch,
         "examples": results.examples,
-        "metric": _words(results.kind, [metric for metric, _ in results.kinds]),
-        "split": _words(results.kind, [split for _, split in results.kinds]),
+        "metric": _words(kind, [metric for metric, _ in results.kinds]),
+        "split": _words(kind, [split for _, split in results.kinds]),
         "value": results.value,
     }
     return pd.DataFrame(columns, columns=list(FRAME), copy=False)
@@ -239,5 +244,7 @@ def _frame(claim: Claim, evidence: _Evidence) -> pd.DataFrame:
 def _words(codes: npt.NDArray[Any], words: Sequence[str]) -> pd.Categorical[str]:
     """Words by position, each held once."""
     places: dict[str, int] = {}
-    place = np.array([places.setdefault(word, len(places)) for word in words], np.int32)
-    return pd.Categorical.from_codes(place[codes], pd.Index(list(places), dtype=object))
+    place = [places.setdefault(word, len(places)) for word in words]
+    # Of as few bytes as they need: there may be many rows.
+    narrow = np.array(place, np.min_scalar_type(-max(place, default=0) - 1))
+    return pd.Categorical.from_codes(narrow[codes], pd.Index(list(places), dtype=object))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench_lr.results import Floats, Ints, Results
+from bench_lr.results import Results
 from bench_lr.schema import COUNTS, Measure
+from bench_lr.tables import Floats, Ints, Moments
 
 _SAME_EPOCH = 1e-6
 
@@ -55,31 +56,36 @@ def measure(results: Results, what: Measure) -> tuple[Floats, Floats | None]:
 
 def _trajectories(results: Results, what: Measure) -> tuple[Floats, Floats]:
     """Epochs (times,) and values (runs, times) of a metric, in order of time."""
-    run = results.run
-    column: Ints | Floats
-    if what.metric in COUNTS:
-        rows = _steps(run, results.step)
-        column = results.step if what.metric == "steps" else results.examples
-    else:
-        wanted = (what.metric, what.split)
-        code = results.kinds.index(wanted) if wanted in results.kinds else -1
-        rows = np.flatnonzero(results.kind == code)
-        rows = rows[np.lexsort((results.step[rows], run[rows]))]
-        column = results.value
-    counts = np.bincount(run[rows], minlength=results.runs)
+    wanted = (what.metric, what.split)
+    code = results.kinds.index(wanted) if wanted in results.kinds else -1
+    # Runs of an arm have the same rows, or nearly all of them have.
+    present = np.unique(results.which)
+    rows = {p: _rows(results.moments[p], what.metric, code) for p in present.tolist()}
+    which = results.which.tolist()
+    counts = np.array([len(rows[p]) for p in which], np.int64)
     if not counts.all():
-        here = results.of(lone := int(counts.argmin()), lone + 1)
-        have = sorted(f"{m} ({s})" for m, s in (here.kinds[i] for i in np.unique(here.kind)))
+        lone = results.moments[which[int(counts.argmin())]]
+        have = sorted(f"{m} ({s})" for m, s in (results.kinds[i] for i in np.unique(lone.kind)))
         raise MeasureError(f"no {what.metric} on {what.split}; there are {', '.join(have)}")
     if (counts != counts[0]).any():
         raise MeasureError(f"runs of an arm have different numbers of {what.metric} evaluations")
-    curves = column[rows].astype(np.float64).reshape(results.runs, -1)
-    return results.epoch[rows[: counts[0]]], curves
+    curves = np.empty((results.runs, int(counts[0])))
+    for place, chosen in rows.items():
+        moments, members = results.moments[place], np.flatnonzero(results.which == place)
+        if what.metric in COUNTS:
+            curves[members] = (moments.step if what.metric == "steps" else moments.examples)[chosen]
+        else:
+            curves[members] = results.value[results.starts[members][:, None] + chosen]
+    return results.moments[which[0]].epoch[rows[which[0]]], curves
 
 
-def _steps(run: Ints, step: Ints) -> Ints:
-    """First row of each step of each run, in order."""
-    rows = np.lexsort((step, run))
-    new = (np.diff(run[rows], prepend=-1) != 0) | (np.diff(step[rows], prepend=-1) != 0)
-    first: Ints = rows[new]
-    return first
+def _rows(moments: Moments, metric: str, code: int) -> Ints:
+    """Rows of a metric in order of time: of a count, the first of each step."""
+    if metric in COUNTS:
+        order = np.argsort(moments.step, kind="stable")
+        new = np.diff(moments.step[order], prepend=-1) != 0
+        first: Ints = order[new]
+        return first
+    rows = np.flatnonzero(moments.kind == code)
+    sorted_rows: Ints = rows[np.argsort(moments.step[rows], kind="stable")]
+    return sorted_rows

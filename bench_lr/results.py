@@ -1,117 +1,120 @@
-"""Stored results of many runs as columns: a table for each run would cost more than the judging."""
+"""Stored results of many runs: what they say of when and what is kept once for all that agree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from bench_lr.tables import STORED, Floats, Ints, Moments, Reader
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-NUMBERS = {"step": np.int64, "epoch": np.float64, "examples": np.int64, "value": np.float64}
-NAMES = ("metric", "split")
-TABLES_AT_ONCE = 200
-"""Tables in memory beside the columns."""
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class Results:
-    """Rows of the results of many runs, run after run.
+    """Results of runs, in order.
 
     Attributes
     ----------
+    moments : tuple of Moments
+        The rows that the tables of runs have, each once.
+    which : array, shape (runs,)
+        Index into `moments` of each run.
     starts : array, shape (runs + 1,)
-        First row of each run, and the number of rows.
-    step, epoch, examples, value : array, shape (rows,)
-    kind : array, shape (rows,)
-        Index into `kinds`.
+        Where each run's values begin, and the number of values.
+    value : array, shape (rows,)
+        Values of the rows of all runs, run after run.
     kinds : tuple of (metric, split)
+        What the rows are of.
     """
 
+    moments: tuple[Moments, ...]
+    which: Ints
     starts: Ints
-    step: Ints
-    epoch: Floats
-    examples: Ints
     value: Floats
-    kind: npt.NDArray[np.int16]
     kinds: tuple[tuple[str, str], ...]
 
     @property
     def runs(self) -> int:
-        """Runs whose rows these are."""
-        return len(self.starts) - 1
+        """Runs whose results these are."""
+        return len(self.which)
+
+    @property
+    def step(self) -> Ints:
+        """Step of every row of every run."""
+        return self._every([m.step for m in self.moments], np.int64)
+
+    @property
+    def epoch(self) -> Floats:
+        """Epoch of every row of every run."""
+        return self._every([m.epoch for m in self.moments], np.float64)
+
+    @property
+    def examples(self) -> Ints:
+        """Examples seen before every row of every run."""
+        return self._every([m.examples for m in self.moments], np.int64)
+
+    @property
+    def kind(self) -> npt.NDArray[np.int16]:
+        """What every row of every run is of, an index into `kinds`."""
+        return self._every([m.kind for m in self.moments], np.int16)
 
     @property
     def run(self) -> Ints:
-        """Position of the run of each row."""
+        """Position of the run of every row."""
         return np.repeat(np.arange(self.runs), np.diff(self.starts))
+
+    def _every(
+        self, columns: Sequence[npt.NDArray[_Number]], dtype: type[_Number]
+    ) -> npt.NDArray[_Number]:
+        return np.concatenate([np.empty(0, dtype), *(columns[i] for i in self.which.tolist())])
 
     def of(self, first: int, last: int) -> Results:
         """Return the runs from position `first` to before `last`, without copying their rows."""
         starts = self.starts[first : last + 1]
-        rows = slice(starts[0], starts[-1])
-        columns = {name: getattr(self, name)[rows] for name in (*NUMBERS, "kind")}
-        return Results(starts - starts[0], **columns, kinds=self.kinds)
+        return Results(
+            moments=self.moments,
+            which=self.which[first:last],
+            starts=starts - starts[0],
+            value=self.value[starts[0] : starts[-1]],
+            kinds=self.kinds,
+        )
 
     @classmethod
     def read(cls, contents: Iterable[bytes]) -> Results:
         """Read the runs' Parquet tables, in order."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = [*NUMBERS, *NAMES]
-        return cls.gather(
-            pq.ParquetFile(pa.BufferReader(content)).read(columns=columns, use_threads=False)
-            for content in contents
-        )
+        reader = Reader()
+        return cls._joined(map(reader.read, contents), reader.kinds)
 
     @classmethod
     def gather(cls, tables: Iterable[pa.Table]) -> Results:
         """Put the tables of runs together, in order."""
-        kinds: dict[tuple[str, str], int] = {}
-        parts = [_columns(some, kinds) for some in _batches(iter(tables))]
-        lengths = np.concatenate([[0], *(part["lengths"] for part in parts)]).astype(np.int64)
-        joined: dict[str, Any] = {}
-        for name in (*NUMBERS, "kind"):
-            # Each column of the parts is let go before the next is joined.
-            joined[name] = np.concatenate(
-                [part.pop(name) for part in parts] or [np.empty(0, NUMBERS.get(name, np.int16))]
-            )
-        return cls(np.cumsum(lengths), **joined, kinds=tuple(kinds))
+        reader = Reader()
+        return cls._joined(map(reader.of, tables), reader.kinds)
 
-
-def _batches(tables: Iterator[pa.Table]) -> Iterator[Sequence[pa.Table]]:
-    while some := list(islice(tables, TABLES_AT_ONCE)):
-        yield some
-
-
-def _columns(tables: Sequence[pa.Table], kinds: dict[tuple[str, str], int]) -> dict[str, Any]:
-    """Columns of some tables as arrays; what is new among their kinds is added to `kinds`."""
-    import pyarrow as pa
-
-    # Versions of pandas write text as string or as large_string.
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    found: dict[str, Any] = {
-        name: whole.column(name).to_numpy().astype(dtype, copy=False)
-        for name, dtype in NUMBERS.items()
-    }
-    words, codes = [], []
-    for name in NAMES:
-        column = whole.column(name).combine_chunks().dictionary_encode()
-        words.append(column.dictionary.to_pylist())
-        codes.append(column.indices.to_numpy())
-    pair = codes[0].astype(np.int64) * len(words[1]) + codes[1]
-    present, place = np.unique(pair, return_inverse=True)
-    named = [(words[0][p // len(words[1])], words[1][p % len(words[1])]) for p in present.tolist()]
-    for kind in named:
-        kinds.setdefault(kind, len(kinds))
-    found["kind"] = np.array([kinds[kind] for kind in named], np.int16)[place]
-    found["lengths"] = [table.num_rows for table in tables]
-    return found
+    @classmethod
+    def _joined(
+        cls, runs: Iterable[tuple[Moments, bytes]], kinds: dict[tuple[str, str], int]
+    ) -> Results:
+        places: dict[Moments, int] = {}
+        which = []
+        values = bytearray()
+        for moments, content in runs:
+            which.append(places.setdefault(moments, len(places)))
+            values += content
+        lengths = np.array([len(moments) for moments in places], np.int64)
+        chosen = np.array(which, np.int64)
+        return cls(
+            moments=tuple(places),
+            which=chosen,
+            starts=np.concatenate([[0], np.cumsum(lengths[chosen])]),
+            value=np.frombuffer(values, STORED),
+            kinds=tuple(kinds),
+        )

@@ -27,6 +27,7 @@ from pydantic_core import from_json
 
 from bench_lr.atomic import write_atomically
 from bench_lr.identity import ENGINE_VERSION
+from bench_lr.tables import encode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ COLUMNS = ("run_id", "step", "epoch", "examples", "metric", "split", "value")
 TRAINED = ("complete", "diverged")
 STATUSES = (*TRAINED, "failed")
 _ATTEMPTS = 20
+_READ_BYTES = 1 << 16
 
 
 class StoreError(Exception):
@@ -193,9 +195,7 @@ class Store:
         StoreError
             If the folder cannot be written; what was there before is still whole.
         """
-        buffer = io.BytesIO()
-        table[list(COLUMNS)].to_parquet(buffer, index=False)
-        content = buffer.getvalue()
+        content = encode(table[list(COLUMNS)])
         whole = Commit(**{**vars(commit), "sha256": hashlib.sha256(content).hexdigest()})
         for _ in range(_ATTEMPTS):
             write_atomic(Path(self._table(commit.run_id)), content)
@@ -231,8 +231,15 @@ def committed(shard: str | os.DirEntry[str]) -> Iterator[str]:
 
 
 def _content(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as stream:
-        return stream.readall()
+    # A file object costs as much again as reading a small file.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = []
+        while part := os.read(file, _READ_BYTES):
+            parts.append(part)
+    finally:
+        os.close(file)
+    return b"".join(parts)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

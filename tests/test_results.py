@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench_lr import results
 from bench_lr.results import Results
+from bench_lr.tables import encode
 from tests.stored import run, table
 
 COLUMNS = ["step", "epoch", "examples", "metric", "split", "value"]
@@ -37,13 +37,13 @@ def rows(found: Results) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 1000])
-def test_rows_are_those_of_the_tables_in_order(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(results, "TABLES_AT_ONCE", at_once)
+@pytest.mark.parametrize("stored", [True, False])
+def test_rows_are_those_of_the_tables_in_order(stored: bool) -> None:
     tables = [made(seed) for seed in range(7)]
-    found = Results.gather(map(pa.Table.from_pandas, tables))
+    if stored:
+        found = Results.read(map(encode, tables))
+    else:
+        found = Results.gather(map(pa.Table.from_pandas, tables))
     assert found.runs == 7
     np.testing.assert_array_equal(np.diff(found.starts), [len(t) for t in tables])
     whole = pd.concat(tables, ignore_index=True)[COLUMNS]
@@ -52,6 +52,15 @@ def test_rows_are_those_of_the_tables_in_order(
     part = pd.concat(tables[2:5], ignore_index=True)[COLUMNS]
     pd.testing.assert_frame_equal(rows(found.of(2, 5)), part, check_dtype=False, check_exact=True)
     assert found.of(2, 5).runs == 3
+
+
+def test_rows_of_runs_that_agree_on_them_are_kept_once() -> None:
+    tables = [
+        table(run(seed), {"loss": lambda epoch, seed=seed: seed / epoch}) for seed in range(9)
+    ]
+    found = Results.read(encode(frame) for frame in [*tables, made(2)])
+    assert len(found.moments) == 2
+    assert found.which.tolist() == [0] * 9 + [1]
 
 
 def test_what_is_not_a_number_survives_storage() -> None:

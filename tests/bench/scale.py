@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from bench_lr.budget import steps_per_epoch
@@ -30,6 +29,7 @@ from bench_lr.claims.check import check_claim
 from bench_lr.identity import ENGINE_VERSION, config_dict, run_ids
 from bench_lr.schema import Claim, RunConfig
 from bench_lr.store import COLUMNS, Store
+from bench_lr.tables import encode
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SEEDS = RATES = 10
@@ -120,9 +120,7 @@ def fill(store: Store, claim: Claim) -> None:
     rng = np.random.default_rng(0)
     runs = [run for arm in claim.arms for run in arm.runs]
     for identity, run in zip(run_ids(runs), runs, strict=True):
-        sink = pa.BufferOutputStream()
-        pq.write_table(_table(identity, run, rng), sink)
-        table = sink.getvalue().to_pybytes()
+        table = encode(_table(identity, run, rng))
         commit = {
             "run_id": identity,
             "status": "complete",
