@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from bench_lr.schema import RunConfig
@@ -58,23 +59,23 @@ def run_ids(configs: Iterable[RunConfig]) -> list[str]:
     """
     configs = list(configs)
     names = sorted(_field_names(RunConfig))
-    version = canonical_json(ENGINE_VERSION)
+    values = attrgetter(*names)
+    fields = ",".join(f"{canonical_json(name)}:%s" for name in names)
+    whole = f"[{{{fields}}},{canonical_json(ENGINE_VERSION)}]"
     # By identity, not equality: 1 and 1.0 are equal and spelled differently. The list above keeps
     # the objects alive, so that none is taken for another.
     texts: dict[int, str] = {}
-    found = []
-    for config in configs:
-        values = vars(config)
-        parts = []
-        for name in names:
-            value = values[name]
-            text = texts.get(id(value))
-            if text is None:
-                text = texts[id(value)] = canonical_json(_plain(value))
-            parts.append(f'"{name}":{text}')
-        whole = f"[{{{','.join(parts)}}},{version}]"
-        found.append(hashlib.sha256(whole.encode()).hexdigest())
-    return found
+
+    def spelled(value: Any) -> str:
+        text = texts.get(id(value))
+        if text is None:
+            text = texts[id(value)] = canonical_json(_plain(value))
+        return text
+
+    return [
+        hashlib.sha256((whole % tuple(map(spelled, values(config)))).encode()).hexdigest()
+        for config in configs
+    ]
 
 
 def stream_key(*parts: Any) -> int:
