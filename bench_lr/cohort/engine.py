@@ -32,7 +32,7 @@ from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.small import SmallTraining, suits
 from bench_lr.cohort.sparse import pixels_for
 from bench_lr.cohort.streams import epoch_order, split
-from bench_lr.cohort.timetable import Span, Timetable, learning_rates
+from bench_lr.cohort.timetable import LearningRates, Span, Timetable
 from bench_lr.data import Dataset
 from bench_lr.schema import RunConfig
 from bench_lr.shapes import walk
@@ -53,6 +53,10 @@ class Records:
     epoch: list[float] = field(default_factory=list)
     examples: list[int] = field(default_factory=list)
     values: list[dict[tuple[str, str], npt.NDArray[np.float64]]] = field(default_factory=list)
+    seen: int = 0
+    """Examples trained on since the start."""
+    unmeasured: int = 0
+    """Examples trained on since the last evaluation."""
 
 
 class Cohort(nn.Module):
@@ -99,7 +103,7 @@ class Cohort(nn.Module):
         if [run.seed for run in runs] != list(np.repeat(self.seeds, grid.arms)):
             raise ValueError("runs of a cohort must be ordered by seed, as many for each seed")
         self.timetable = Timetable.of(config)
-        self.dtype = DTYPES[config.dtype]
+        self.dtype, self._precision = DTYPES[config.dtype], np.dtype(config.dtype)
         example = tuple(dataset.train_x.shape[1:])
         splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
@@ -128,12 +132,9 @@ class Cohort(nn.Module):
         widths = [prod(shape) for shape in shapes]
         values = grid.seeds * widths[0] + grid.runs * max(widths[1:])
         self._evaluated_together = max(8, _EVALUATION_VALUES // values)
-        rates = torch.from_numpy(learning_rates(runs)).to(self.dtype)
-        self._lr = rates.view(-1, grid.seeds, grid.arms)
+        self._lr = LearningRates(runs)
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
         self.register_buffer("_loss_sum", torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
-        self._loss_count = 0
-        self._examples = 0
         self.records = Records()
         self.rule: PlainSGD | MomentumSGD | None = None
 
@@ -190,21 +191,22 @@ class Cohort(nn.Module):
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
             seeds, device = self.grid.seeds, self.device
+            if suits(self.network, self.rule, batch, device):
+                x, y = self.train_x, self.train_y
+                self._trainings[batch] = SmallTraining(self.network, x, self._scale, y, batch)
+                return self._trainings[batch]
             example = 1 if self.network.takes_positions else self.train_x[0].numel()
             values = row_length(example) * seeds * batch
             step_bytes = values * torch.finfo(self.dtype).bits // 8
             # A last partial batch is one step of its epoch.
             most = 1 if batch < span.full_batch_size else max(self.timetable.steps_by_epoch)
             steps = min(most, _STRIP_STEPS, max(1, _STRIP_BYTES[device.type] // step_bytes))
-            y = self.train_y.new_zeros(steps, seeds, batch, *self.train_y.shape[1:])
-            inputs = self._inputs(steps, batch)
-            targets = self.network.encode(y).contiguous()
-            masks = StepMasks(self.seeds, steps, batch, self.dtype, device)
-            small = suits(self.network, self.rule, batch, device)
-            self._trainings[batch] = (
-                SmallTraining(self.network, self.rule, inputs, targets, masks)
-                if small and isinstance(inputs, Values)
-                else RecordedTraining(self.network, self.rule, inputs, targets, masks)
+            self._trainings[batch] = RecordedTraining(
+                self.network,
+                self.rule,
+                self._inputs(steps, batch),
+                self.train_y,
+                StepMasks(self.seeds, steps, batch, self.dtype, device),
             )
         return self._trainings[batch]
 
@@ -220,66 +222,61 @@ class Cohort(nn.Module):
         training = self._training(span)
         assert self.rule is not None
         alive = self.diverged_at < 0
-        rates = self._lr[span.step : span.step + span.steps].to(self.device) * alive
+        table = torch.from_numpy(self._lr.of(span.step, span.steps)).to(self.device, self.dtype)
+        rates = table.view(-1, *alive.shape) * alive
         if self.rule.fused:
             rates *= -1 / span.batch_size
-        y = self.train_y.index_select(0, indices.view(-1)).view(
-            *indices.shape, *self.train_y.shape[1:]
-        )
-        targets = self.network.encode(y)
-        traces = []
-        for first in range(0, span.steps, training.steps):
-            count = min(training.steps, span.steps - first)
-            part = slice(first, first + count)
-            training.inputs.load("train", indices[part])
-            training.targets[:count].copy_(targets[part])
-            training.rates[:count].copy_(rates[part])
-            training.masks.begin(span, first, count)
-            training.replay(count)
-            losses = self.network.losses(training.kept[:count], y[part])
-            traces.append(losses.mean(-1, dtype=torch.float64))
-        trace = torch.cat(traces)
-        bad = ~torch.isfinite(trace)
-        first_bad = span.step + bad.int().argmax(0)
-        self.diverged_at.copy_(torch.where(alive & bad.any(0), first_bad, self.diverged_at))
-        self._loss_sum += trace.sum(0) * span.batch_size
-        self._loss_count += span.steps * span.batch_size
-        self._examples += span.steps * span.batch_size
+        trace = training.train(span, indices, rates)
+        finite = torch.isfinite(trace)
+        # Asking a GPU would be to wait for it.
+        if finite.is_cuda or not finite.all():
+            first_bad = span.step + (~finite).int().argmax(0)
+            lost = alive & ~finite.all(0)
+            self.diverged_at.copy_(torch.where(lost, first_bad, self.diverged_at))
+        self._loss_sum.add_(trace.sum(0), alpha=span.batch_size)
+        self.records.seen += span.steps * span.batch_size
+        self.records.unmeasured += span.steps * span.batch_size
 
     @torch.no_grad()
     def evaluate(self, span: Span) -> None:
         """Measure every run after `span`, and the mean training loss since the last time."""
+        records = self.records
         values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
-        if self._loss_count:
-            values["loss", "train"] = _flat(self._loss_sum / self._loss_count)
+        if records.unmeasured:
+            values["loss", "train"] = _flat(self._loss_sum / records.unmeasured)
         self._loss_sum.zero_()
-        self._loss_count = 0
+        records.unmeasured = 0
         last = span.step + span.steps - 1
-        values["lr", "train"] = self._lr[last].double().flatten().numpy()
+        (rates,) = self._lr.of(last, 1)
+        values["lr", "train"] = rates.astype(self._precision).astype(np.float64)
         values["batch_size", "train"] = np.full(self.grid.runs, float(span.full_batch_size))
         for name in self.config.evaluation.splits:
-            for metric, sums in self._evaluate_split(name).items():
-                values[metric, name] = _flat(sums)
+            for metric, means in self._evaluate_split(name).items():
+                values[metric, name] = means
         steps = self.timetable.steps_by_epoch[span.epoch]
-        self.records.step.append(last + 1)
-        self.records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)
-        self.records.examples.append(self._examples)
-        self.records.values.append(values)
+        records.step.append(last + 1)
+        records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)
+        records.examples.append(records.seen)
+        records.values.append(values)
 
-    def _evaluate_split(self, name: str) -> dict[str, Tensor]:
+    def _evaluate_split(self, name: str) -> dict[str, npt.NDArray[np.float64]]:
         totals: dict[str, Tensor] = {}
         metrics = LOSSES[self.config.task.loss].metrics
         for output, y in self._outputs(name):
             for metric, value in metrics(output, y).items():
                 totals[metric] = totals[metric] + value if metric in totals else value
+        sums = {metric: _flat(total) for metric, total in totals.items()}
         # A diverged run has no metrics; a loss that overflowed is a divergence too.
-        lost = (self.diverged_at >= 0) | ~torch.isfinite(totals["loss"])
+        lost = (_flat(self.diverged_at) >= 0) | ~np.isfinite(sums["loss"])
         examples = len(self.test_x) if name == "test" else self._validation.shape[1]
-        means = {metric: total / examples for metric, total in totals.items()}
-        return {metric: mean.masked_fill(lost, torch.nan) for metric, mean in means.items()}
+        return {metric: np.where(lost, np.nan, total / examples) for metric, total in sums.items()}
 
     def _outputs(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the outputs (G, L, O, B) of a split and its targets (G, B, ...), part by part."""
+        if name in self._held:
+            prediction, y = self._held[name]
+            yield prediction(), y
+            return
         if name == "test":
             split, targets = "test", self.test_y
             positions = torch.arange(len(targets)).expand(self.grid.seeds, -1)
@@ -287,13 +284,11 @@ class Cohort(nn.Module):
             split, targets, positions = "train", self.train_y, self._validation
         positions = positions.to(self.device)
         if positions.shape[1] <= self._evaluated_together:
+            own = self._predicting(positions.shape[1])
+            own.load(split, positions)
             # A small split stays where the network reads it.
-            if name not in self._held:
-                own = self._predicting(positions.shape[1])
-                own.load(split, positions)
-                self._held[name] = own, targets[positions]
-            prediction, y = self._held[name]
-            yield prediction(), y
+            self._held[name] = own, targets[positions]
+            yield own(), targets[positions]
             return
         for part in positions.split(self._evaluated_together, dim=1):
             batch = part.shape[1]

@@ -170,34 +170,37 @@ class StepMasks:
         strip.copy_(by_example.transpose(2, 3)).mul_(1 / keep_probability(p))
 
 
-class Training:
-    """Training steps of one batch size, on memory of their own for what changes from step to step.
+class Training(Protocol):
+    """Training steps of one batch size."""
 
-    As many as `inputs`, `targets` and `masks` have room for: they are loaded together and taken
-    with nothing between them.
+    def train(self, span: Span, indices: Tensor, rates: Tensor) -> Tensor:
+        """Take the steps of a span.
 
-    Attributes
+        Parameters
+        ----------
+        indices : Tensor of int64, shape (steps, G, B)
+            Positions in the training data.
+        rates : Tensor, shape (steps, G, L)
+            What the update rule's `rate` is at each step.
+
+        Returns
+        -------
+        Tensor of float64, shape (steps, G, L)
+            Mean loss of every step, before its update.
+        """
+
+
+class RecordedTraining:
+    """Recorded operations on memory of their own for what changes from step to step.
+
+    As many steps as `inputs` and `masks` have room for are loaded together and taken with nothing
+    between them.
+
+    Parameters
     ----------
-    rates : Tensor, shape (steps, G, L)
-        What the update rule's `rate` is at each step.
-    kept : Tensor, shape (steps, ...)
-        What the network's `losses` wants to know of each step.
+    targets : Tensor
+        Of all training examples.
     """
-
-    kept: Tensor
-
-    def __init__(self, rule: UpdateRule, inputs: Inputs, targets: Tensor, masks: StepMasks) -> None:
-        self.inputs, self.targets, self.masks = inputs, targets, masks
-        self.steps = len(inputs.memory)
-        self.rates = rule.rate.new_empty(self.steps, *rule.rate.shape)
-
-    def replay(self, count: int) -> None:
-        """Take the first `count` steps on what has been loaded; `kept` holds what they kept."""
-        raise NotImplementedError
-
-
-class RecordedTraining(Training):
-    """Recorded operations, replayed; `Training` says on what."""
 
     def __init__(
         self,
@@ -207,13 +210,18 @@ class RecordedTraining(Training):
         targets: Tensor,
         masks: StepMasks,
     ) -> None:
-        super().__init__(rule, inputs, targets, masks)
+        self._network, self._all_targets = network, targets
+        self.inputs, self.masks = inputs, masks
+        self.steps, seeds, batch = inputs.memory.shape[:3]
+        self.rates = rule.rate.new_empty(self.steps, *rule.rate.shape)
+        unknown = targets.new_zeros(self.steps, seeds, batch, *targets.shape[1:])
+        self.targets = network.encode(unknown).contiguous()
         tape = Tape()
-        kept = network.record_training(inputs.known_to(tape), targets[0], masks, rule, tape)
+        kept = network.record_training(inputs.known_to(tape), self.targets[0], masks, rule, tape)
         results = kept.new_empty(self.steps, kept.untyped_storage().nbytes() // kept.element_size())
         strips = {
             address(inputs.memory): Strip(inputs.memory),
-            address(targets): Strip(targets),
+            address(self.targets): Strip(self.targets),
             address(rule.rate): Strip(self.rates),
             address(kept): Strip(results),
             **{address(strip): Strip(strip) for strip in masks.strips.values()},
@@ -224,6 +232,24 @@ class RecordedTraining(Training):
         self.kept = results.as_strided(shape, strides, kept.storage_offset())
         self._captures = kept.is_cuda and network.capturable
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
+
+    def train(self, span: Span, indices: Tensor, rates: Tensor) -> Tensor:
+        """Take the steps of a span, as many at a time as there is room for."""
+        shape = (*indices.shape, *self._all_targets.shape[1:])
+        y = self._all_targets.index_select(0, indices.view(-1)).view(shape)
+        targets = self._network.encode(y)
+        traces = []
+        for first in range(0, span.steps, self.steps):
+            count = min(self.steps, span.steps - first)
+            part = slice(first, first + count)
+            self.inputs.load("train", indices[part])
+            self.targets[:count].copy_(targets[part])
+            self.rates[:count].copy_(rates[part])
+            self.masks.begin(span, first, count)
+            self.replay(count)
+            losses = self._network.losses(self.kept[:count], y[part])
+            traces.append(losses.mean(-1, dtype=torch.float64))
+        return torch.cat(traces)
 
     def replay(self, count: int) -> None:
         """Take the first `count` steps.

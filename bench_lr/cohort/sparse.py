@@ -47,15 +47,14 @@ class SparseLinear(CohortLayer):
     weight: Tensor
 
     def __init__(self, grid: Grid, module: nn.Linear, pixels: Pixels, scale: float) -> None:
-        from bench_lr.cohort import gather
+        from bench_lr.cohort import gather, vectors
 
         super().__init__(grid)
         self._gather, self._pixels = gather, pixels
         self.biased = module.bias is not None
         self.inputs, self.outputs = module.in_features, module.out_features
         dtype = module.weight.dtype
-        values = gather.VECTOR_BYTES // dtype.itemsize
-        self._width = -(-self.outputs // values) * values
+        self._width = vectors.padded(self.outputs, dtype.itemsize)
         shape = (grid.seeds, grid.arms, self.inputs + self.biased, self._width)
         self.register_buffer("weight", torch.zeros(shape, dtype=dtype))
         self.slots = (Slot(self, "weight", shape, 1),)

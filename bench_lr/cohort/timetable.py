@@ -116,17 +116,39 @@ class Timetable:
             )
             first = last
 
-    def clock(self) -> Clock:
-        """Return the time of every step."""
-        by_epoch = np.asarray(self.steps_by_epoch)
-        return Clock(
-            step=np.arange(self.steps, dtype=np.float64),
-            epoch=np.repeat(np.arange(self.epochs, dtype=np.float64), by_epoch),
-        )
+    def clock(self, first: int = 0, last: int | None = None) -> Clock:
+        """Return the time of every step from `first` to before `last`, or the end."""
+        step = np.arange(first, self.steps if last is None else last)
+        epoch = np.searchsorted(self.first_steps, step, side="right") - 1
+        return Clock(step=step.astype(np.float64), epoch=epoch.astype(np.float64))
 
 
-def learning_rates(runs: Sequence[RunConfig]) -> npt.NDArray[np.float64]:
-    """LR of every step of every run of a cohort, shape (steps, runs)."""
-    clock = Timetable.of(runs[0]).clock()
-    columns = [run.optimizer.lr * run.schedule.multiplier(clock) for run in runs]
-    return np.stack(columns, axis=1)
+class LearningRates:
+    """LR of every step of every run of a cohort, worked out a stretch of steps at a time.
+
+    Parameters
+    ----------
+    runs : sequence of RunConfig
+        Of one shape.
+    stretch : int
+        Steps worked out together: training of millions of steps has no table of them all.
+    """
+
+    def __init__(self, runs: Sequence[RunConfig], stretch: int = 8192) -> None:
+        self._timetable, self._stretch = Timetable.of(runs[0]), stretch
+        self._base = np.array([run.optimizer.lr for run in runs])
+        schedules = list(dict.fromkeys(run.schedule for run in runs))
+        self._schedules = schedules
+        self._follows = np.array([schedules.index(run.schedule) for run in runs])
+        self._first, self._table = 0, np.empty((0, len(runs)))
+
+    def of(self, first: int, steps: int) -> npt.NDArray[np.float64]:
+        """Return the rates of `steps` steps from `first` on, shape (steps, runs)."""
+        at = first - self._first
+        if at < 0 or at + steps > len(self._table):
+            last = min(first + max(steps, self._stretch), self._timetable.steps)
+            clock = self._timetable.clock(first, last)
+            multipliers = np.stack([s.multiplier(clock) for s in self._schedules], axis=1)
+            self._first, self._table = first, self._base * multipliers[:, self._follows]
+            at = 0
+        return self._table[at : at + steps]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench_lr.budget import budget, steps_per_epoch
-from bench_lr.cohort.timetable import Span, Timetable, learning_rates
+from bench_lr.cohort.timetable import LearningRates, Span, Timetable
 from bench_lr.schedules import MultiStep, Step
 from bench_lr.schema import (
     EvaluationConfig,
@@ -139,11 +139,16 @@ def test_learning_rates_are_base_rate_times_schedule_at_every_step() -> None:
         dataclasses.replace(base, schedule=MultiStep(0.5, (1, 2))),
     ]
     # 3 + 3 + 1 steps.
-    np.testing.assert_allclose(
-        learning_rates(cohort).T,
+    expected = np.array(
         [
             [0.5] * 7,
             [2, 2, 0.2, 0.2, 0.02, 0.02, 0.002],
             [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125],
-        ],
-    )
+        ]
+    ).T
+    np.testing.assert_allclose(LearningRates(cohort).of(0, 7), expected)
+    # Whatever is asked for, in any order, and however much is worked out at a time.
+    for stretch in (1, 2, 3, 100):
+        rates = LearningRates(cohort, stretch)
+        for first, steps in [(0, 2), (2, 1), (1, 6), (5, 2), (6, 1), (0, 7)]:
+            np.testing.assert_allclose(rates.of(first, steps), expected[first : first + steps])
