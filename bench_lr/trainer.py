@@ -34,6 +34,8 @@ BLOCK_STEPS = 256
 """Fewest steps of a block, unless the stretch ends."""
 STRETCH_STEPS = 1024
 """Fewest steps of a stretch of epochs, unless training ends."""
+SMALL = 32
+"""How many times as many these are where a step takes microseconds."""
 
 Progress = Callable[[float], None]
 
@@ -51,28 +53,28 @@ class Block:
 class Blocks(IterableDataset[Block]):
     """The blocks of consecutive epochs, in order."""
 
-    def __init__(self, timetable: Timetable, epochs: range) -> None:
-        self._timetable, self._epochs = timetable, epochs
+    def __init__(self, timetable: Timetable, epochs: range, steps: int = BLOCK_STEPS) -> None:
+        self._timetable, self._epochs, self._steps = timetable, epochs, steps
 
     def __iter__(self) -> Iterator[Block]:
         gathered: list[Span] = []
         for epoch in self._epochs:
             for span in self._timetable.spans(epoch, SPAN_STEPS):
                 gathered.append(span)
-                if sum(span.steps for span in gathered) >= BLOCK_STEPS:
+                if sum(span.steps for span in gathered) >= self._steps:
                     yield Block(gathered)
                     gathered = []
         if gathered:
             yield Block(gathered)
 
 
-def stretches(timetable: Timetable) -> list[range]:
-    """Divide the epochs into stretches: whole epochs, of `STRETCH_STEPS` steps or more."""
+def stretches(timetable: Timetable, least: int = STRETCH_STEPS) -> list[range]:
+    """Divide the epochs into stretches: whole epochs, of `least` steps or more."""
     found: list[range] = []
     first = steps = 0
     for epoch, count in enumerate(timetable.steps_by_epoch):
         steps += count
-        if steps >= STRETCH_STEPS or epoch == timetable.epochs - 1:
+        if steps >= least or epoch == timetable.epochs - 1:
             found.append(range(first, epoch + 1))
             first, steps = epoch + 1, 0
     return found
@@ -96,7 +98,8 @@ class CohortModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.cohort = cohort
-        self.stretches = stretches(cohort.timetable)
+        self._longer = SMALL if cohort.is_small else 1
+        self.stretches = stretches(cohort.timetable, STRETCH_STEPS * self._longer)
         self._progress = progress
 
     def configure_optimizers(self) -> BlockOptimizer:
@@ -107,7 +110,8 @@ class CohortModule(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Block]:
         epochs = self.stretches[self.current_epoch]
-        return DataLoader(Blocks(self.cohort.timetable, epochs), batch_size=None)
+        steps = BLOCK_STEPS * self._longer
+        return DataLoader(Blocks(self.cohort.timetable, epochs, steps), batch_size=None)
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
         optimizer = self.optimizers()

@@ -29,7 +29,7 @@ from bench_lr.cohort.recording import (
     row_length,
 )
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
-from bench_lr.cohort.small import SmallTraining, suits
+from bench_lr.cohort.small import SmallMeasurement, SmallTraining, suits
 from bench_lr.cohort.sparse import pixels_for
 from bench_lr.cohort.streams import epoch_order, split
 from bench_lr.cohort.timetable import LearningRates, Span, Timetable
@@ -133,6 +133,9 @@ class Cohort(nn.Module):
         values = grid.seeds * widths[0] + grid.runs * max(widths[1:])
         self._evaluated_together = max(8, _EVALUATION_VALUES // values)
         self._lr = LearningRates(runs)
+        self._plain = all(
+            run.optimizer.momentum == 0 and run.optimizer.weight_decay == 0 for run in runs
+        )
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
         self.register_buffer("_loss_sum", torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
         self.records = Records()
@@ -142,6 +145,11 @@ class Cohort(nn.Module):
     def device(self) -> torch.device:
         """Where the cohort computes."""
         return self.diverged_at.device
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a step takes microseconds, so that what is around it counts."""
+        return suits(self.network, self._plain, max(self.timetable.batch_sizes), self.device)
 
     def indices(self, span: Span) -> Tensor:
         """Positions in the training data of a span's examples, shape (steps, seeds, batch)."""
@@ -160,7 +168,7 @@ class Cohort(nn.Module):
         """Build the optimizer's state, on the device the cohort is on by now."""
         optimizers = [run.optimizer for run in self.runs]
         rate = self._per_run([o.lr for o in optimizers])
-        if all(o.momentum == 0 and o.weight_decay == 0 for o in optimizers):
+        if self._plain:
             self.rule = PlainSGD(rate)
         else:
             self.rule = MomentumSGD(
@@ -173,6 +181,7 @@ class Cohort(nn.Module):
         self._trainings: dict[int, Training] = {}
         self._predictions: dict[int, Prediction] = {}
         self._held: dict[str, tuple[Prediction, Tensor]] = {}
+        self._measured: dict[str, SmallMeasurement] = {}
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -191,7 +200,7 @@ class Cohort(nn.Module):
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
             seeds, device = self.grid.seeds, self.device
-            if suits(self.network, self.rule, batch, device):
+            if suits(self.network, self._plain, batch, device):
                 x, y = self.train_x, self.train_y
                 self._trainings[batch] = SmallTraining(self.network, x, self._scale, y, batch)
                 return self._trainings[batch]
@@ -260,16 +269,35 @@ class Cohort(nn.Module):
         records.values.append(values)
 
     def _evaluate_split(self, name: str) -> dict[str, npt.NDArray[np.float64]]:
+        sums = self._sums(name)
+        # A diverged run has no metrics; a loss that overflowed is a divergence too.
+        lost = (_flat(self.diverged_at) >= 0) | ~np.isfinite(sums["loss"])
+        examples = self._split(name)[2].shape[1]
+        return {metric: np.where(lost, np.nan, total / examples) for metric, total in sums.items()}
+
+    def _split(self, name: str) -> tuple[str, Tensor, Tensor]:
+        """Which examples a split takes from, their targets, and positions (G, examples)."""
+        if name == "test":
+            positions = torch.arange(len(self.test_y)).expand(self.grid.seeds, -1)
+            return "test", self.test_y, positions
+        return "train", self.train_y, self._validation
+
+    def _sums(self, name: str) -> dict[str, npt.NDArray[np.float64]]:
+        """Sums over a split of every metric, each of shape (runs,)."""
+        split, targets, positions = self._split(name)
+        if name in self._measured:
+            return {"loss": self._measured[name]()}
+        if suits(self.network, self._plain, positions.shape[1], self.device):
+            data = self.test_x if split == "test" else self.train_x
+            given = (self.network, data, self._scale, targets, positions)
+            self._measured[name] = SmallMeasurement(*given)
+            return {"loss": self._measured[name]()}
         totals: dict[str, Tensor] = {}
         metrics = LOSSES[self.config.task.loss].metrics
         for output, y in self._outputs(name):
             for metric, value in metrics(output, y).items():
                 totals[metric] = totals[metric] + value if metric in totals else value
-        sums = {metric: _flat(total) for metric, total in totals.items()}
-        # A diverged run has no metrics; a loss that overflowed is a divergence too.
-        lost = (_flat(self.diverged_at) >= 0) | ~np.isfinite(sums["loss"])
-        examples = len(self.test_x) if name == "test" else self._validation.shape[1]
-        return {metric: np.where(lost, np.nan, total / examples) for metric, total in sums.items()}
+        return {metric: _flat(total) for metric, total in totals.items()}
 
     def _outputs(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the outputs (G, L, O, B) of a split and its targets (G, B, ...), part by part."""
@@ -277,11 +305,7 @@ class Cohort(nn.Module):
             prediction, y = self._held[name]
             yield prediction(), y
             return
-        if name == "test":
-            split, targets = "test", self.test_y
-            positions = torch.arange(len(targets)).expand(self.grid.seeds, -1)
-        else:
-            split, targets, positions = "train", self.train_y, self._validation
+        split, targets, positions = self._split(name)
         positions = positions.to(self.device)
         if positions.shape[1] <= self._evaluated_together:
             own = self._predicting(positions.shape[1])

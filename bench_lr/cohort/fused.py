@@ -127,14 +127,14 @@ def forward(weights, kinds, activations):  # type: ignore[no-untyped-def]
         outputs, inputs, runs = w.shape
         batch = x.shape[1]
         left, right, out = w.reshape(-1), x.reshape(-1), y.reshape(-1)
-        values = outputs * batch * runs
-        for j in range(values):
-            out[j] = 0
+        values = batch * runs
         for o in range(outputs):
+            own = out[o * values : (o + 1) * values]
+            own[:] = 0
             for b in range(batch):
-                at, l0, r0 = (o * batch + b) * runs, o * inputs * runs, b * runs
-                add_products(out, at, runs, left, l0, runs, right, r0, batch * runs, inputs)
-        activate(kinds[k], out[:values])
+                l0, r0 = o * inputs * runs, b * runs
+                add_products(own, b * runs, runs, left, l0, runs, right, r0, values, inputs)
+            activate(kinds[k], own)
 
 
 @compiled
@@ -203,18 +203,33 @@ def train(  # type: ignore[no-untyped-def]
             weight, right, back = w.reshape(-1), x.reshape(-1), dy.reshape(-1)
             if k:
                 front = dx.reshape(-1)
-                values = (inputs - 1) * batch * runs
-                for j in range(values):
-                    front[j] = 0
+                step, values = inputs * runs, batch * runs
                 for i in range(inputs - 1):
+                    own = front[i * values : (i + 1) * values]
+                    own[:] = 0
                     for b in range(batch):
-                        at, l0, r0 = (i * batch + b) * runs, i * runs, b * runs
-                        step = inputs * runs
-                        add_products(
-                            front, at, runs, weight, l0, step, back, r0, batch * runs, ways
-                        )
-                differentiate(kinds[k - 1], front[:values], right[:values])
+                        l0, r0 = i * runs, b * runs
+                        add_products(own, b * runs, runs, weight, l0, step, back, r0, values, ways)
+                    differentiate(kinds[k - 1], own, right[i * values : (i + 1) * values])
             for o in range(ways):
                 for i in range(inputs):
                     at, l0, r0 = (o * inputs + i) * runs, o * batch * runs, i * batch * runs
                     add_products(weight, at, runs, back, l0, runs, right, r0, runs, batch)
+
+
+@compiled
+def measure(weights, kinds, activations, wanted, losses):  # type: ignore[no-untyped-def]
+    """Add up the losses of examples whose inputs and targets lie in `activations` and `wanted`.
+
+    Parameters
+    ----------
+    losses : array of float64, shape (runs,)
+        Zeros; becomes the sums.
+    """
+    forward(weights, kinds, activations)
+    out = activations[len(weights)]
+    for o in range(wanted.shape[0]):
+        for b in range(wanted.shape[1]):
+            for r in range(len(losses)):
+                error = np.float64(out[o, b, r] - wanted[o, b, r])
+                losses[r] += error * error / 2
