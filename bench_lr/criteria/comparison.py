@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_lr.criteria.level import alpha, coverage
 from bench_lr.criteria.result import CriterionResult, Detail, Interval, Verdict
 from bench_lr.stats import FloatArray, holm, mean_sd, share_p, t_interval, t_test_p, wilson
 
-ALPHA = 0.025
 MIN_SEEDS = 6
 _MAX_NOTES = 3
 
@@ -85,7 +85,7 @@ def compare(label: str, sample: FloatArray, region: Region) -> Comparison:
     """Judge the mean of a finite per-seed sample (one value only if it is exact)."""
     if sample.size == 1:
         sample = np.repeat(sample, 2)
-    mean, lo, hi = t_interval(sample)
+    mean, lo, hi = t_interval(sample, coverage())
     _, sd = mean_sd(sample)
     holds = bool(region.contains(lo) & region.contains(hi))
     above = t_test_p(sample, region.low, "greater") if np.isfinite(region.low) else 0.0
@@ -244,7 +244,7 @@ def conclude(
     """
     adjusted = holm([c.p_against for c in comparisons])
     verdicts: list[Verdict] = [
-        "refuted" if p < ALPHA else "reproduced" if c.holds else "inconclusive"
+        "refuted" if p < alpha() else "reproduced" if c.holds else "inconclusive"
         for c, p in zip(comparisons, adjusted, strict=True)
     ]
     weakest = min(comparisons, key=lambda c: c.slack)

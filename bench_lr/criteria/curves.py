@@ -10,6 +10,7 @@ import numpy as np
 
 from bench_lr.criteria.comparison import BoolArray, Region, conclude, matching, single_run
 from bench_lr.criteria.labels import comparison_labels
+from bench_lr.criteria.level import coverage
 from bench_lr.criteria.registry import Arms, criterion
 from bench_lr.criteria.result import CriterionError, CriterionResult, Detail, Verdict
 from bench_lr.criteria.validation import different_arms, margin_problems
@@ -156,7 +157,7 @@ def overtakes(
     crossing = _crossing_times(ahead, clock, sustained)
     early: BoolArray = crossing <= by
     hits = int(early.sum())
-    lo, hi = clopper_pearson(hits, seeds)
+    lo, hi = clopper_pearson(hits, seeds, coverage())
     verdict: Verdict = "reproduced" if lo > 0.5 else "refuted" if hi < 0.5 else "inconclusive"
     median = float(np.median(crossing))
     never = int(np.isinf(crossing).sum())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench_lr.criteria.comparison import BoolArray, Comparison, conclude
+from bench_lr.criteria.level import coverage
 from bench_lr.criteria.registry import Arms, arm_names, criterion
 from bench_lr.criteria.result import CriterionResult
 from bench_lr.stats import clopper_pearson, share_p
@@ -63,7 +64,7 @@ def diverges(
 
 def _share(name: str, diverged: BoolArray, bound: float) -> Comparison:
     hits, seeds = int(diverged.sum()), diverged.size
-    lo, hi = clopper_pearson(hits, seeds)
+    lo, hi = clopper_pearson(hits, seeds, coverage())
     return Comparison(
         label=f"share of {name} that diverged",
         holds=lo > bound,
