@@ -6,11 +6,13 @@ what a diverged run means is decided by the criteria, not here.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 FloatArray = NDArray[np.float64]
 
@@ -35,16 +37,57 @@ def _counts(successes: int, n: int) -> None:
         raise ValueError(f"need 0 <= successes <= n and n >= 1, not {successes} of {n}")
 
 
-def mean_sd(x: ArrayLike) -> tuple[float, float]:
-    """Mean and standard deviation (n - 1 in the denominator) of a sample.
+@dataclass(frozen=True)
+class Student:
+    """What Student's intervals and tests need of a finite sample.
 
-    A constant sample has exactly its value as mean and exactly 0 as standard deviation,
-    without the rounding error of summing it.
+    Attributes
+    ----------
+    mean, sd : float
+        Mean and standard deviation (n - 1 in the denominator). A constant sample has exactly its
+        value as mean and exactly 0 as standard deviation, without the rounding error of summing it.
+    n : int
+        Size of the sample, 2 or more.
+
+    References
+    ----------
+    Student (1908), The probable error of a mean, Biometrika 6, 1-25.
     """
-    values = _sample(x)
-    if values.min() == values.max():
-        return float(values[0]), 0.0
-    return float(values.mean()), float(values.std(ddof=1))
+
+    mean: float
+    sd: float
+    n: int
+
+    @classmethod
+    def of(cls, x: ArrayLike) -> Student:
+        """Summarise a sample, shape (n,); ValueError if it has less than two or odd values."""
+        values = _sample(x)
+        if (values == values[0]).all():
+            return cls(float(values[0]), 0.0, values.size)
+        mean = float(values.mean())
+        deviations = values - mean
+        return cls(mean, math.sqrt(deviations @ deviations / (values.size - 1)), values.size)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Two-sided interval of the mean, see `t_interval`."""
+        quantile = float(special.stdtrit(self.n - 1, (1.0 + _level(level)) / 2.0))
+        half = quantile * self.sd / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+    def p(self, bound: float, alternative: Literal["greater", "less"]) -> float:
+        """One-sided p-value of the mean against `bound`, see `t_test_p`."""
+        if alternative not in ("greater", "less"):
+            raise ValueError(f"alternative must be 'greater' or 'less', not {alternative!r}")
+        excess = self.mean - bound if alternative == "greater" else bound - self.mean
+        if self.sd == 0.0:
+            return 0.0 if excess > 0.0 else 1.0
+        return float(special.stdtr(self.n - 1, -excess / (self.sd / math.sqrt(self.n))))
+
+
+def mean_sd(x: ArrayLike) -> tuple[float, float]:
+    """Mean and standard deviation (n - 1 in the denominator) of a sample, as in `Student`."""
+    sample = Student.of(x)
+    return sample.mean, sample.sd
 
 
 def t_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
@@ -71,11 +114,8 @@ def t_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
     ----------
     Student (1908), The probable error of a mean, Biometrika 6, 1-25.
     """
-    values = _sample(x)
-    mean, sd = mean_sd(values)
-    quantile = float(special.stdtrit(values.size - 1, (1.0 + _level(level)) / 2.0))
-    half = quantile * sd / float(np.sqrt(values.size))
-    return mean, mean - half, mean + half
+    sample = Student.of(x)
+    return sample.mean, *sample.interval(level)
 
 
 def t_test_p(x: ArrayLike, bound: float, alternative: Literal["greater", "less"]) -> float:
@@ -105,14 +145,7 @@ def t_test_p(x: ArrayLike, bound: float, alternative: Literal["greater", "less"]
     ----------
     Student (1908), The probable error of a mean, Biometrika 6, 1-25.
     """
-    if alternative not in ("greater", "less"):
-        raise ValueError(f"alternative must be 'greater' or 'less', not {alternative!r}")
-    values = _sample(x)
-    mean, sd = mean_sd(values)
-    excess = mean - bound if alternative == "greater" else bound - mean
-    if sd == 0.0:
-        return 0.0 if excess > 0.0 else 1.0
-    return float(special.stdtr(values.size - 1, -excess / (sd / np.sqrt(values.size))))
+    return Student.of(x).p(bound, alternative)
 
 
 def paired_differences(treatment: ArrayLike, control: ArrayLike) -> FloatArray:
@@ -176,8 +209,12 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     Journal of the American Statistical Association 22, 209-212.
     """
     _counts(successes, n)
-    interval = stats.binomtest(successes, n).proportion_ci(_level(level), method="wilson")
-    return float(interval.low), float(interval.high)
+    z = float(special.ndtri((1.0 + _level(level)) / 2.0))
+    share, spread = successes / n, z * z / n
+    middle = (share + spread / 2.0) / (1.0 + spread)
+    half = math.sqrt(spread * (share * (1.0 - share) + spread / 4.0)) / (1.0 + spread)
+    # Without the rounding error that would keep the ends off 0 and 1.
+    return middle - half if successes else 0.0, middle + half if successes < n else 1.0
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -189,8 +226,10 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float,
     of the binomial, Biometrika 26, 404-413.
     """
     _counts(successes, n)
-    interval = stats.binomtest(successes, n).proportion_ci(_level(level), method="exact")
-    return float(interval.low), float(interval.high)
+    tail = (1.0 - _level(level)) / 2.0
+    lo = special.betaincinv(successes, n - successes + 1, tail) if successes else 0.0
+    hi = special.betaincinv(successes + 1, n - successes, 1.0 - tail) if successes < n else 1.0
+    return float(lo), float(hi)
 
 
 def share_p(successes: int, n: int, share: float, alternative: Literal["greater", "less"]) -> float:

@@ -11,6 +11,7 @@ of a sample that holds one: shares of seeds are then judged by the exact binomia
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench_lr.criteria.level import alpha, coverage
 from bench_lr.criteria.result import CriterionResult, Detail, Interval, Verdict
-from bench_lr.stats import FloatArray, holm, mean_sd, share_p, t_interval, t_test_p, wilson
+from bench_lr.stats import FloatArray, Student, holm, share_p, wilson
 
 MIN_SEEDS = 6
 _MAX_NOTES = 3
@@ -85,23 +86,23 @@ def compare(label: str, sample: FloatArray, region: Region) -> Comparison:
     """Judge the mean of a finite per-seed sample (one value only if it is exact)."""
     if sample.size == 1:
         sample = np.repeat(sample, 2)
-    mean, lo, hi = t_interval(sample, coverage())
-    _, sd = mean_sd(sample)
+    student = Student.of(sample)
+    lo, hi = student.interval(coverage())
     holds = bool(region.contains(lo) & region.contains(hi))
-    above = t_test_p(sample, region.low, "greater") if np.isfinite(region.low) else 0.0
-    below = t_test_p(sample, region.high, "less") if np.isfinite(region.high) else 0.0
-    too_low = t_test_p(sample, region.low, "less") if np.isfinite(region.low) else 1.0
-    too_high = t_test_p(sample, region.high, "greater") if np.isfinite(region.high) else 1.0
+    above = student.p(region.low, "greater") if math.isfinite(region.low) else 0.0
+    below = student.p(region.high, "less") if math.isfinite(region.high) else 0.0
+    too_low = student.p(region.low, "less") if math.isfinite(region.low) else 1.0
+    too_high = student.p(region.high, "greater") if math.isfinite(region.high) else 1.0
     return Comparison(
         label=label,
         holds=holds,
         # A constant sample on a closed end is inside without any doubt.
-        p_for=0.0 if sd == 0.0 and holds else max(above, below),
+        p_for=0.0 if student.sd == 0.0 and holds else max(above, below),
         p_against=min(too_low, too_high),
-        slack=region.slack(mean),
-        estimate=mean,
+        slack=region.slack(student.mean),
+        estimate=student.mean,
         ci=(lo, hi),
-        sd=sd,
+        sd=student.sd,
     )
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Literal, get_type_hints
 
 from bench_lr.criteria.comparison import MIN_SEEDS
@@ -117,6 +118,7 @@ def find(name: str) -> Kind:
     return KINDS[name]
 
 
+@cache
 def _parameters(kind: Kind) -> dict[str, inspect.Parameter]:
     hints = get_type_hints(kind.function)
     return {
@@ -141,7 +143,7 @@ def parameters(kind: str) -> dict[str, inspect.Parameter]:
     CriterionError
         If no such kind is registered; says which is nearest.
     """
-    return _parameters(find(kind))
+    return dict(_parameters(find(kind)))
 
 
 def arm_names(value: object) -> list[str]:
