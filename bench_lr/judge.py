@@ -16,6 +16,7 @@ from bench_lr import criteria
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria import CriterionError, CriterionResult
 from bench_lr.identity import run_ids
+from bench_lr.looks import judge_in_looks
 from bench_lr.measure import MeasureError, measure
 from bench_lr.results import Results
 from bench_lr.schema import Claim, CriterionSpec
@@ -207,6 +208,8 @@ def _evaluate(
             accepted = inspect.signature(criteria.KINDS[spec.kind].function).parameters
             if "times" in accepted and times is not None:
                 params.setdefault("times", [round(float(t), 3) for t in times])
+        if trained and claim.looks:
+            return judge_in_looks(spec.kind, arms, claim.looks, **params)
         return criteria.evaluate(spec.kind, arms, **params)
     except (CriterionError, MeasureError) as error:
         return _incomplete(str(error), len(claim.arms[0].runs) if claim.arms else 0)

@@ -254,7 +254,9 @@ class CriterionSpec:
     could not fail; a ``reading`` is shown and never counted. `arms` are the arms (or calculations)
     it looks at (names or shell patterns), all when empty. `by_arm` fills a parameter with a mapping
     from each arm to its value of a setting (``x: batch_size``); `order_by` fills the parameter
-    ``order`` with the arms sorted by a setting.
+    ``order`` with the arms sorted by a setting. `sd` is the between-seed standard deviation that is
+    expected of the quantity judged, in its units: what can be decided is worked out from it before
+    anything is trained.
     """
 
     id: Text
@@ -266,6 +268,7 @@ class CriterionSpec:
     order_by: ArmKey | None = None
     role: Literal["claim", "control", "reading"] = "claim"
     why: str = ""
+    sd: Positive | None = None
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,8 @@ class Profile:
     max_epochs: Count | None = None
     max_train_size: Count | None = None
     data: Literal["synthetic"] | None = None
+    looks: tuple[Count, ...] = ()
+    """Seeds at each look where seeds are added until a claim is decided; the last is the cap."""
 
 
 # --- resolved for one profile -----------------------------------------------------------------
@@ -331,6 +336,13 @@ class Claim:
     spec: ClaimFile
     arms: tuple[Arm, ...]
     shortened: str = ""
+    looks: tuple[int, ...] = ()
+    """Seeds at which it may be judged, declared beforehand; none where their number is fixed."""
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of an arm."""
+        return len(self.arms[0].runs) if self.arms else 0
 
     @property
     def source(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
 from bench_lr.schema import COUNTS, METRICS, Claim, CriterionSpec, Measure
 
+NO_CHANGE = ("equivalent", "curves_match")
+"""Kinds that say that nothing changes."""
 FIGURE_ARMS = ("arms", "control", "controls", "highlight", "panels", "treatment")
 """Parameters of figures that name arms."""
 
@@ -21,7 +24,8 @@ def check_claim(claim: Claim) -> list[Problem]:
     Where the claim has neither arms nor calculations they are not known, and what hangs on them is
     not checked.
     """
-    return [*_criteria_problems(claim), *_figure_problems(claim)]
+    found = [*_criteria_problems(claim), *_figure_problems(claim)]
+    return found or [*_design_problems(claim)]
 
 
 def selected_arms(claim: Claim, spec: CriterionSpec) -> list[str]:
@@ -90,6 +94,28 @@ def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
             criteria.problems(spec.kind, criterion_params(claim, spec), chosen) if judged else ()
         )
     return [*found, *(Problem(claim.file, key, t, "see the kind's parameters") for t in texts)]
+
+
+def _design_problems(claim: Claim) -> Iterator[Problem]:
+    """What keeps a claim from ever being reproduced, or from ever failing."""
+    counted = [spec for spec in claim.spec.criteria if spec.role == "claim"]
+    unchanging = [s for s in counted if s.kind in NO_CHANGE and not s.params.get("exact")]
+    if unchanging and not any(spec.role == "control" for spec in claim.spec.criteria):
+        key, found = f"criteria.{unchanging[0].id}", f"{unchanging[0].kind}, and no control"
+        allowed = "beside it a criterion with role: control, in which the claim should fail"
+        yield Problem(claim.file, key, found, allowed)
+    for spec in counted if _arms_known(claim) else ():
+        params, key = criterion_params(claim, spec), f"criteria.{spec.id}"
+        order, expected = list(params.get("order") or ()), params.get("expected")
+        if spec.kind == "best_arm" and order and expected in (order[0], order[-1]):
+            found = f"the expected arm, {expected}, at the edge of the grid"
+            allowed = "arms on both sides of it: an optimum at an edge is not called the optimum"
+            yield Problem(claim.file, key, found, allowed)
+        if spec.kind == "slope" and params.get("choice"):
+            counts = Counter(params["x"][name] for name in params["choice"])
+            if max(counts.values()) < 3:
+                found, allowed = "two choices at an x", "three or more: of two, both lie at an edge"
+                yield Problem(claim.file, key, found, allowed)
 
 
 def _arms_known(claim: Claim) -> bool:

@@ -34,5 +34,12 @@ def launching(parser: argparse.ArgumentParser) -> None:
         default="joblib",
         help="joblib (one process a core), local (one process), or any Hydra launcher",
     )
+    parser.add_argument(
+        "--seeds",
+        default="",
+        metavar="auto|N",
+        help="auto: add seeds, in looks that the profile declares, until every claim is decided or "
+        "the cap is reached; N: so many in every arm",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")

@@ -12,6 +12,7 @@ EXAMPLES = """examples:
   bench-lr run raschka/batch_increase_equals_decay --profile standard
   bench-lr run --expect source                     exit 1 unless every claim is reproduced
   bench-lr run 'ai_edu/best*' -- epochs=3          other settings, in every arm
+  bench-lr run 'ai_edu/best*' --seeds auto         seeds as they are needed
   bench-lr run -- hydra.launcher.n_jobs=1          settings of the launcher
 """
 
@@ -45,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
     plan = session.plan()
     if options.dry_run:
         return 0
-    verdicts = session.train(plan)
+    verdicts = session.train_in_looks(plan) if session.in_looks else session.train(plan)
     session.report(verdicts)
     return session.exit_code(verdicts)

@@ -11,18 +11,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from bench_lr import drive, recorded
+from bench_lr.changes import Comparison
 from bench_lr.claims import ConfigError, Problem, load_claims
 from bench_lr.claims.check import check_claim
 from bench_lr.claims.problems import unknown
+from bench_lr.cli import moved
+from bench_lr.design import Remark, remarks
 from bench_lr.identity import run_ids
 from bench_lr.judge import judge
+from bench_lr.looks import first_look, next_look
 from bench_lr.overrides import Overrides
 from bench_lr.plan import GPU_RUNS_PER_COHORT, Plan, make_plan, runs_on_cpu
 from bench_lr.progress import Status
@@ -56,6 +60,7 @@ class Session:
     device: str = "auto"
     expect: Expect = "none"
     overrides: Overrides = field(default_factory=Overrides)
+    in_looks: bool = False
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
 
     @classmethod
@@ -67,13 +72,16 @@ class Session:
         ConfigError
             With every mistake.
         """
-        overrides = Overrides.parse(options.overrides)
+        seeds: str = getattr(options, "seeds", "")
+        in_looks = seeds == "auto"
+        given = [f"seeds={seeds}"] if seeds and not in_looks else []
+        overrides = Overrides.parse([*given, *options.overrides])
         launcher = getattr(options, "launcher", "joblib")
         device = getattr(options, "device", "auto")
         expect: Expect = getattr(options, "expect", "none")
         if problems := [
             *_launching_problems(launcher, device),
-            *_expecting_problems(expect, overrides),
+            *_expecting_problems(expect, overrides, in_looks),
         ]:
             raise ConfigError(problems)
         claims = load_claims(
@@ -89,6 +97,8 @@ class Session:
                 dataclasses.replace(c, shortened="; ".join(filter(None, [c.shortened, note])))
                 for c in claims
             ]
+        if in_looks:
+            claims = [first_look(claim) for claim in claims]
         return cls(
             claims=claims,
             store=Store(options.store),
@@ -98,6 +108,7 @@ class Session:
             device=device,
             expect=expect,
             overrides=overrides,
+            in_looks=in_looks,
         )
 
     def say(self, text: str, style: str = "") -> None:
@@ -124,7 +135,13 @@ class Session:
             )
         else:
             self.say("nothing to train")
+        for remark in self._remarks() if plan.jobs else ():
+            self.say(f"design: {remark}", "yellow")
         return plan
+
+    def _remarks(self) -> list[Remark]:
+        """What makes the claims hard to decide, as far as recorded deviations tell."""
+        return [r for claim in self.claims for r in remarks(claim, recorded_sd(claim))]
 
     def _runs_per_cohort(self, run: RunConfig) -> int:
         return GPU_RUNS_PER_COHORT if self._on_gpu else runs_on_cpu(run)
@@ -178,6 +195,16 @@ class Session:
                 fallen[claim.id] = self._judge(claim)
                 self._tell(fallen[claim.id])
         return [fallen[claim.id] for claim in self.claims]
+
+    def train_in_looks(self, plan: Plan) -> list[ClaimVerdict]:
+        """Train the first look, then go on with the claims that are not decided."""
+        found = {verdict.claim.id: verdict for verdict in self.train(plan)}
+        order = list(found)
+        while going_on := list(filter(None, map(_another_look, found.values()))):
+            self.say(f"another look: {len(going_on)} claims are not decided yet")
+            later = dataclasses.replace(self, claims=going_on)
+            found |= {verdict.claim.id: verdict for verdict in later.train(later.plan())}
+        return [found[claim] for claim in order]
 
     def _judge(self, claim: Claim) -> ClaimVerdict:
         known = None if self.overrides.changes_training else recorded.verdict_of(claim)
@@ -233,25 +260,21 @@ class Session:
 
     # --- report -------------------------------------------------------------------------------
 
-    def failures(self, verdicts: Sequence[ClaimVerdict]) -> dict[tuple[str, str], str]:
-        """Numbers that left what is recorded, for the report, when the record is expected."""
-        if self.expect != "recorded":
-            return {}
-        found: dict[tuple[str, str], str] = {}
-        for change in recorded.changes([v for v in verdicts if v.verdict != "incomplete"]):
-            found[change.claim, change.criterion] = str(change)
-        return found
+    def compared(self, verdicts: Sequence[ClaimVerdict]) -> Comparison | None:
+        """Compare with what is recorded, when that is expected."""
+        return recorded.compared(verdicts) if self.expect == "recorded" else None
 
     def report(self, verdicts: Sequence[ClaimVerdict]) -> None:
         """Write the report and say where it is."""
         from bench_lr.report import write_report
 
+        comparison = self.compared(verdicts)
         write_report(
             verdicts,
             self.out,
             profile=self.profile,
             expect=self.expect,
-            failures=self.failures(verdicts),
+            failures=None if comparison is None else moved.failures(comparison),
         )
         words = [v.verdict for v in verdicts]
         counts = ", ".join(f"{words.count(word)} {word}" for word in STYLES if word in words)
@@ -262,14 +285,16 @@ class Session:
         """0 done, 1 an expectation failed, 3 runs failed or are missing."""
         from bench_lr.report import unmet
 
-        failures = self.failures(verdicts)
-        lines = [
-            f"{u.claim} {u.criterion}: {u.text}" for u in unmet(verdicts, self.expect, failures)
-        ]
-        # A change of a claim as a whole belongs to no criterion.
-        lines += [text for (_, criterion), text in failures.items() if not criterion]
-        for line in dict.fromkeys(lines):
+        comparison = self.compared(verdicts)
+        if comparison is None:
+            lines = [f"{u.claim} {u.criterion}: {u.text}" for u in unmet(verdicts, self.expect)]
+        else:
+            moved.tell(comparison, ("recorded", "now"))
+            lines = [str(change) for change in comparison.moved]
+        for line in lines:
             self.say(f"expected otherwise: {line}", "red")
+        if comparison is not None and lines:
+            self.say(moved.ADVICE.format("*"))
         if lines:
             return 1
         if any(v.missing or v.failed for v in verdicts if not v.claim.out_of_profile):
@@ -338,8 +363,24 @@ def _launching_problems(launcher: str, device: str) -> Iterator[Problem]:
             yield Problem("command line", "device", "'cuda', with no CUDA device here", "auto, cpu")
 
 
-def _expecting_problems(expect: Expect, overrides: Overrides) -> Iterator[Problem]:
-    """What is recorded says nothing about other settings."""
+def recorded_sd(claim: Claim) -> dict[str, float]:
+    """Between-seed deviations recorded for a claim, by criterion; its own profile's if there is."""
+    entries = recorded.read(claim.id)
+    known: dict[str, Any] = entries.get(claim.profile.name) or next(iter(entries.values()), {})
+    listed = known.get("criteria", [])
+    return {item["id"]: item["sd"] for item in listed if item.get("sd") is not None}
+
+
+def _another_look(verdict: ClaimVerdict) -> Claim | None:
+    """Return a claim at its next look if more seeds could decide it."""
+    return next_look(verdict.claim) if verdict.verdict == "inconclusive" else None
+
+
+def _expecting_problems(expect: Expect, overrides: Overrides, in_looks: bool) -> Iterator[Problem]:
+    """What is recorded says nothing about other settings, nor about seeds by need."""
+    if expect == "recorded" and in_looks:
+        allowed = "the seeds of the record where it is expected"
+        yield Problem("command line", "--seeds", "auto", allowed)
     if expect == "recorded" and overrides.changes_training:
         allowed = "no settings where the record is expected"
         yield Problem("command line", "--", " ".join(overrides.settings), allowed)

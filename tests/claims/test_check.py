@@ -181,7 +181,8 @@ def test_arms_are_selected_by_name_and_pattern_in_the_claims_order(tmp_path: Pat
 
 
 def test_parameters_that_hang_on_the_arms_are_filled_in(tmp_path: Path) -> None:
-    grid = {"batch_size": [64, 8], "lr": [0.5, 0.1]}
+    rates = (0.5, 0.1, 0.02)
+    grid = {"batch_size": [64, 8], "lr": list(rates)}
     claim = loaded(
         tmp_path,
         put("grid", value=grid),
@@ -200,19 +201,19 @@ def test_parameters_that_hang_on_the_arms_are_filled_in(tmp_path: Path) -> None:
     )
     assert criterion_params(claim, claim.spec.criteria[0]) == {
         "margin": 0.0,
-        "x": {f"batch_size={b} lr={r}": b for b in (64, 8) for r in (0.5, 0.1)},
-        "choice": {f"batch_size={b} lr={r}": r for b in (64, 8) for r in (0.5, 0.1)},
+        "x": {f"batch_size={b} lr={r}": b for b in (64, 8) for r in rates},
+        "choice": {f"batch_size={b} lr={r}": r for b in (64, 8) for r in rates},
     }
 
 
 def test_order_by_sorts_the_arms_by_number_not_by_name(tmp_path: Path) -> None:
     claim = loaded(
         tmp_path,
-        put("grid", "lr", value=[10, 0.5, 2]),
+        put("grid", "lr", value=[10, 0.5, 2, 0.1]),
         put("figure", "params", value={}),
     )
     params = criterion_params(claim, claim.spec.criteria[0])
-    assert params["order"] == ["lr=0.5", "lr=2", "lr=10"]
+    assert params["order"] == ["lr=0.1", "lr=0.5", "lr=2", "lr=10"]
 
 
 def test_what_hangs_on_unknown_arms_is_not_checked(tmp_path: Path) -> None:

@@ -1,0 +1,195 @@
+"""What a design can decide, before anything is trained: against simulation and by example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench_lr.claims import ConfigError, load_claims
+from bench_lr.claims.check import check_claim
+from bench_lr.criteria import evaluate
+from bench_lr.design import chance_to_decide, remarks, seeds_needed
+from bench_lr.looks import first_look
+from bench_lr.schema import Claim
+from tests import tiny
+from tests.claims.samples import write
+
+
+def loaded(tmp_path: Path, content: dict[str, Any], profile: str = "quick") -> Claim:
+    from bench_lr.claims import conf_roots
+
+    root = write(tmp_path, {"me/one": content})
+    (claim,) = load_claims(["me/one"], profile, roots=[root, *conf_roots()], check=check_claim)
+    return claim
+
+
+def criterion(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"id": kind, "kind": kind, "measure": {"metric": "accuracy"}, **fields}
+
+
+PAIR = {"treatment": "lr=0.5", "control": "lr=1e-06", "margin": 0.1}
+
+
+def texts(claim: Claim, sd: float | None = None) -> list[str]:
+    known = {} if sd is None else {spec.id: sd for spec in claim.spec.criteria}
+    return [remark.text for remark in remarks(claim, known)]
+
+
+# --- chances --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "two_sided"), [("non_inferior", False), ("equivalent", True)], ids=str
+)
+@pytest.mark.parametrize(("margin", "seeds"), [(0.8, 8), (1.2, 8), (0.6, 20)])
+def test_the_chance_to_decide_is_the_criterions_own(
+    kind: str, two_sided: bool, margin: float, seeds: int
+) -> None:
+    rng = np.random.default_rng(17)
+    trials = 1500
+    params = {"treatment": "t", "control": "c", "margin": margin}
+    found = [
+        evaluate(kind, {"t": rng.normal(0, 1, seeds), "c": np.zeros(seeds)}, **params).verdict
+        for _ in range(trials)
+    ]
+    share = found.count("reproduced") / trials
+    chance = chance_to_decide(1.0, margin, seeds, two_sided)
+    assert chance == pytest.approx(share, abs=4 * np.sqrt(0.25 / trials))
+
+
+def test_one_sided_chances_are_those_of_the_noncentral_t() -> None:
+    """The power of a one-sample t test, here from its definition as an integral over s."""
+    df, shift = 9, 1.3 * np.sqrt(10) / 2.0
+    s = np.sqrt(stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, df) / df)
+    expected = stats.norm.sf(stats.t.ppf(0.975, df) * s - shift).mean()
+    assert chance_to_decide(2.0, 1.3, 10, two_sided=False) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("margin", [0.2, 0.5, 1.0, 3.0])
+def test_the_seeds_needed_are_the_fewest_that_do(margin: float, two_sided: bool) -> None:
+    needed = seeds_needed(1.0, margin, two_sided)
+    assert needed is not None
+    assert chance_to_decide(1.0, margin, needed, two_sided) >= 0.8
+    if needed > 6:
+        assert chance_to_decide(1.0, margin, needed - 1, two_sided) < 0.8
+
+
+def test_a_margin_far_below_the_noise_asks_for_more_seeds_than_anyone_has() -> None:
+    assert seeds_needed(1.0, 0.001, two_sided=True) is None
+    assert chance_to_decide(1.0, 0.001, 8, two_sided=True) == 0.0
+
+
+# --- remarks --------------------------------------------------------------------------------------
+
+
+def test_a_weak_design_is_told_with_the_seeds_it_would_take(tmp_path: Path) -> None:
+    claim = loaded(
+        tmp_path,
+        tiny.claim("lr=0.5", "lr=1e-06", criteria=[criterion("non_inferior", params=PAIR)]),
+    )
+    assert texts(claim) == []
+    assert texts(claim, sd=0.01) == []
+    (text,) = texts(claim, sd=0.2)
+    assert f"{seeds_needed(0.2, 0.1, two_sided=False)} seeds" in text
+
+
+def test_a_stated_deviation_comes_before_a_recorded_one(tmp_path: Path) -> None:
+    stated = criterion("non_inferior", params=PAIR, sd=0.01)
+    claim = loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", criteria=[stated]))
+    assert texts(claim, sd=0.2) == []
+
+
+def test_seeds_by_need_count_up_to_the_cap(tmp_path: Path) -> None:
+    claim = loaded(
+        tmp_path,
+        tiny.claim("lr=0.5", "lr=1e-06", criteria=[criterion("non_inferior", params=PAIR)]),
+    )
+    assert texts(claim, sd=0.15) != []
+    assert texts(first_look(claim), sd=0.15) == []
+
+
+def test_too_few_seeds_are_told(tmp_path: Path) -> None:
+    claim = loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", seeds=2))
+    (text,) = texts(claim)
+    assert "needs 6 seeds, and there are 2" in text
+    assert texts(loaded(tmp_path / "exact", {**tiny.counted(), "seeds": 1})) == []
+
+
+def test_unequal_training_is_told_unless_it_is_what_is_counted(tmp_path: Path) -> None:
+    arms = {"short": {"lr": 0.5}, "long": {"lr": 0.5, "epochs": 2}}
+    pair = {"treatment": "long", "control": "short", "margin": 0.0}
+    content = tiny.claim("long", "short", grid={}, arms=arms)
+    content["criteria"] = [criterion("superior", params=pair)]
+    (text,) = texts(loaded(tmp_path, content))
+    assert text == "unequal training budgets: short sees 200 examples, long 400"
+    content["criteria"][0]["measure"]["metric"] = "steps"
+    content["criteria"][0]["params"]["exact"] = True
+    assert texts(loaded(tmp_path / "counted", content)) == []
+
+
+def test_unequal_tuning_is_told(tmp_path: Path) -> None:
+    arms = {f"{b} {r}": {"batch_size": b, "lr": r} for b in (10, 20) for r in (0.1, 0.3, 0.9)}
+    arms["10 2.7"] = {"batch_size": 10, "lr": 2.7}
+    best = criterion("slope", by_arm={"x": "batch_size", "choice": "lr"})
+    content = tiny.claim("", "", title="t", source_says="s", grid={}, arms=arms, criteria=[best])
+    (text,) = texts(loaded(tmp_path, content))
+    assert text == "unequal tuning: choices tried are 4 at x=10, 3 at x=20"
+
+
+def test_the_plumbing_profile_is_not_judged_and_not_remarked_on(tmp_path: Path) -> None:
+    claim = loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", seeds=2), profile="smoke")
+    assert texts(claim, sd=9.0) == []
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def refusal(tmp_path: Path, content: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as error:
+        loaded(tmp_path, content)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["equivalent", "curves_match"])
+def test_a_claim_that_nothing_changes_needs_a_control(kind: str, tmp_path: Path) -> None:
+    params = (
+        dict(PAIR)
+        if kind == "equivalent"
+        else {"reference": "lr=0.5", "others": ["lr=1e-06"], "margin": 0.1}
+    )
+    content = tiny.claim("lr=0.5", "lr=1e-06", criteria=[criterion(kind, params=params)])
+    if kind == "curves_match":
+        content["criteria"][0]["measure"]["reduce"] = "curve"
+    assert "no control" in refusal(tmp_path, content)
+    control = {**content["criteria"][0], "id": "control", "role": "control"}
+    content["criteria"].append(control)
+    assert loaded(tmp_path / "sound", content)
+    del content["criteria"][1]
+    content["criteria"][0]["params"]["exact"] = True
+    assert loaded(tmp_path / "exact", content)
+
+
+@pytest.mark.parametrize(("expected", "fine"), [(0.1, False), (0.3, True), (0.9, False)])
+def test_an_optimum_at_the_edge_of_its_grid_is_a_mistake(
+    expected: float, fine: bool, tmp_path: Path
+) -> None:
+    best = criterion("best_arm", params={"expected": f"lr={expected}", "margin": 0.1})
+    best["order_by"] = "lr"
+    content = tiny.claim("", "", title="t", source_says="s", criteria=[best])
+    content["grid"] = {"lr": [0.9, 0.1, 0.3]}
+    if fine:
+        assert loaded(tmp_path, content)
+    else:
+        assert "at the edge of the grid" in refusal(tmp_path, content)
+
+
+def test_a_best_choice_of_two_is_a_mistake(tmp_path: Path) -> None:
+    best = criterion("slope", by_arm={"x": "batch_size", "choice": "lr"})
+    content = tiny.claim("", "", title="t", source_says="s", criteria=[best])
+    content["grid"] = {"batch_size": [10, 20], "lr": [0.1, 0.3]}
+    assert "three or more" in refusal(tmp_path, content)
