@@ -6,9 +6,10 @@ parameters of a figure and should not wait for a drawing library.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 160
+SVG_MARK = "bench-lr svg sha256"
 INK = "#1f2328"
 MUTED = "#5b6470"
 FAINT = "#c3c9d0"
@@ -74,6 +76,8 @@ def theme() -> Iterator[None]:
         "xtick.major.size": 3.5,
         "ytick.major.size": 3.5,
         "legend.frameon": False,
+        "figure.autolayout": False,
+        "figure.constrained_layout.use": False,
         "figure.facecolor": "white",
         "svg.hashsalt": "bench-lr",
         "svg.fonttype": "path",
@@ -82,13 +86,15 @@ def theme() -> Iterator[None]:
         yield
 
 
-def save(fig: Figure, path: Path) -> tuple[Path, Path]:
+def save(fig: Figure, path: Path, marks: Mapping[str, str] | None = None) -> tuple[Path, Path]:
     """Write `fig` as ``<path>.png`` and ``<path>.svg``; the same figure gives the same SVG.
 
     Parameters
     ----------
     path : Path
         Target without suffix; the folder must exist.
+    marks : mapping of str to str, optional
+        What the PNG says of itself, in its text, beside the SHA-256 of the SVG under `SVG_MARK`.
 
     Returns
     -------
@@ -96,27 +102,33 @@ def save(fig: Figure, path: Path) -> tuple[Path, Path]:
         The PNG and the SVG.
     """
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     png, svg = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg"))
     with theme():
         _settle(fig)
-        drawn, written = io.BytesIO(), io.BytesIO()
-        fig.savefig(drawn, format="png", dpi=DPI)
-        # A palette of 256 colours makes the file three times smaller; nobody sees the difference.
-        image = Image.open(drawn).convert("RGB")
-        small = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        small.save(written, "png", optimize=True, dpi=(DPI, DPI))
-        _replace(png, written.getvalue())
-        drawn = io.BytesIO()
-        fig.savefig(drawn, format="svg", metadata={"Date": None})
-        _replace(svg, drawn.getvalue())
+        drawn, written, vectors = io.BytesIO(), io.BytesIO(), io.BytesIO()
+        fig.savefig(vectors, format="svg", metadata={"Date": None})
+        fig.savefig(drawn, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+    said = PngInfo()
+    if marks is not None:
+        digest = hashlib.sha256(vectors.getvalue()).hexdigest()
+        for name, text in {**marks, SVG_MARK: digest}.items():
+            said.add_text(name, text)
+    # A palette of 256 colours makes the file three times smaller; nobody sees the difference.
+    image = Image.open(drawn).convert("RGB")
+    small = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(written, "png", optimize=True, dpi=(DPI, DPI), pnginfo=said)
+    _replace(svg, vectors.getvalue())
+    _replace(png, written.getvalue())
     return png, svg
 
 
 def _settle(fig: Figure) -> None:
     """Lay out once, and round the places: the solver's last bits differ from call to call."""
     fig.draw_without_rendering()
-    fig.set_layout_engine("none")
+    # "none" would leave an engine that does nothing, for which saving draws everything once more.
+    fig.set_layout_engine(None)
     for axes in fig.axes:
         left, bottom, width, height = axes.get_position(original=True).bounds
         place = (round(left, 5), round(bottom, 5), round(width, 5), round(height, 5))

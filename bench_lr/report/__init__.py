@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench_lr import figures
 from bench_lr.atomic import write_atomically
+from bench_lr.figures.kept import drawn_from, is_kept
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.report.expectation import Expect, Unmet, unmet
 from bench_lr.report.html import as_html
@@ -45,8 +46,8 @@ def write_report(
     expect : {"none", "recorded", "source"}
         What counts as a failure in junit.xml.
     failures : mapping of (claim id, criterion id) to str, optional
-        Expectations found unmet elsewhere, such as a number outside its recorded interval, and
-        what to do about each.
+        Expectations found unmet elsewhere, such as a number that moved, and what to do about each;
+        an empty criterion stands for the claim as a whole.
 
     Raises
     ------
@@ -57,8 +58,10 @@ def write_report(
     pictures = folder / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     for verdict in verdicts:
-        draw_figure(verdict, pictures)
-    figures.save(draw_scoreboard(verdicts), pictures / "scoreboard")
+        draw_figure(verdict, pictures, keep=True)
+    board, mark = pictures / "scoreboard", drawn_from(*verdicts)
+    if not is_kept(board, mark):
+        figures.save(draw_scoreboard(verdicts), board, mark)
     texts = {
         "verdicts.json": as_json(verdicts, profile),
         "junit.xml": as_junit(verdicts, expect, failures or {}),
@@ -69,15 +72,24 @@ def write_report(
         write_atomically(folder / name, text.encode())
 
 
-def draw_figure(verdict: ClaimVerdict, folder: Path) -> None:
+def draw_figure(verdict: ClaimVerdict, folder: Path, *, keep: bool = False) -> None:
     """Write a claim's figure to `folder` as PNG and SVG.
 
     A figure that cannot be drawn is replaced by one that says so, and the fault is logged: hours
     of training should not be without a report because of a picture.
+
+    Parameters
+    ----------
+    keep : bool
+        Mark the figure with what it is drawn from, and leave one alone that is so marked. Such a
+        mark changes with the code, where the picture may not.
     """
     path = folder / figure_name(verdict)
+    mark = drawn_from(verdict) if keep else None
+    if mark is not None and is_kept(path, mark):
+        return
     try:
-        figures.save(figures.draw(verdict), path)
+        figures.save(figures.draw(verdict), path, mark)
     except OSError:
         raise
     except Exception as error:
