@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from bench_lr.identity import run_ids
 from bench_lr.looks import judge_in_looks
 from bench_lr.measure import MeasureError, measure
 from bench_lr.results import Results
+from bench_lr.robustness import variants
 from bench_lr.schema import Claim, CriterionSpec
 from bench_lr.store import Commit, Store
 from bench_lr.tables import Floats, Ints
@@ -61,8 +63,9 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
     calculations = {name: c.values() for name, c in claim.spec.calculations.items()}
     obstacle = _obstacle(claim, evidence)
     judged = tuple(
-        Judged(spec, _evaluate(claim, spec, evidence, calculations, obstacle))
+        _with_variants(claim, Judged(spec, result), evidence, calculations)
         for spec in claim.spec.criteria
+        for result in [_evaluate(claim, spec, evidence, calculations, obstacle)]
     )
     verdict, note = combine(judged)
     return ClaimVerdict(
@@ -192,27 +195,54 @@ def _evaluate(
     calculations: dict[str, Floats],
     obstacle: str,
 ) -> CriterionResult:
-    chosen = selected_arms(claim, spec)
-    trained = [name for name in chosen if name not in calculations]
+    trained = [name for name in selected_arms(claim, spec) if name not in calculations]
     if trained and obstacle:
         return _incomplete(obstacle, len(claim.arms[0].runs))
     try:
-        arms = {name: calculations[name] for name in chosen if name in calculations}
-        params = criterion_params(claim, spec)
-        if trained:
-            assert spec.measure is not None
-            times: Floats | None = None
-            parts = _arms(claim)
-            for name in trained:
-                arms[name], times = measure(evidence.results.of(*parts[name]), spec.measure)
-            accepted = inspect.signature(criteria.KINDS[spec.kind].function).parameters
-            if "times" in accepted and times is not None:
-                params.setdefault("times", [round(float(t), 3) for t in times])
+        arms, params = _given(claim, spec, evidence, calculations)
         if trained and claim.looks:
             return judge_in_looks(spec.kind, arms, claim.looks, **params)
         return criteria.evaluate(spec.kind, arms, **params)
     except (CriterionError, MeasureError) as error:
         return _incomplete(str(error), len(claim.arms[0].runs) if claim.arms else 0)
+
+
+def _given(
+    claim: Claim, spec: CriterionSpec, evidence: _Evidence, calculations: dict[str, Floats]
+) -> tuple[dict[str, Floats], dict[str, Any]]:
+    """Arms and parameters of a criterion, as `criteria.evaluate` wants them."""
+    chosen = selected_arms(claim, spec)
+    arms = {name: calculations[name] for name in chosen if name in calculations}
+    params = criterion_params(claim, spec)
+    times: Floats | None = None
+    parts = _arms(claim)
+    for name in chosen:
+        if name not in calculations:
+            assert spec.measure is not None
+            arms[name], times = measure(evidence.results.of(*parts[name]), spec.measure)
+    accepted = inspect.signature(criteria.KINDS[spec.kind].function).parameters
+    if "times" in accepted and times is not None:
+        params.setdefault("times", [round(float(t), 3) for t in times])
+    return arms, params
+
+
+def _with_variants(
+    claim: Claim, judged: Judged, evidence: _Evidence, calculations: dict[str, Floats]
+) -> Judged:
+    """Add what the verdict would have been on slightly other evidence."""
+    if judged.spec.role != "claim":
+        return judged
+    seeds = judged.result.seeds
+    kept: list[tuple[CriterionSpec, dict[str, Floats], dict[str, Any]]] = []
+
+    def evaluate(spec: CriterionSpec, left_out: int | None) -> CriterionResult:
+        if not kept or kept[-1][0] is not spec:
+            kept.append((spec, *_given(claim, spec, evidence, calculations)))
+        _, arms, params = kept[-1]
+        rest = [seed for seed in range(seeds) if seed != left_out]
+        return criteria.evaluate(spec.kind, {n: v[rest] for n, v in arms.items()}, **params)
+
+    return dataclasses.replace(judged, variants=variants(judged, evaluate))
 
 
 def _incomplete(note: str, seeds: int) -> CriterionResult:

@@ -33,6 +33,10 @@ def measure(results: Results, what: Measure) -> tuple[Floats, Floats | None]:
     match what.reduce:
         case "final":
             return curves[:, -1], None
+        case "largest" | "smallest":
+            # Of a run that diverged there is no best: what it reached it did not keep.
+            best = curves.max(1) if what.reduce == "largest" else curves.min(1)
+            return best, None
         case "curve":
             kept = epochs >= what.from_epoch - _SAME_EPOCH
             return curves[:, kept], epochs[kept]

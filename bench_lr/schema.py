@@ -234,14 +234,15 @@ class Measure:
     """Which number of a run a criterion looks at.
 
     `metric` and `split` name rows of the stored results. `reduce` says how a trajectory becomes
-    numbers: ``final``; ``mean_last`` (mean over the evaluations of the last `epochs` epochs);
+    numbers: ``final``; ``largest`` and ``smallest`` (of all evaluations); ``mean_last`` (mean over
+    the evaluations of the last `epochs` epochs);
     ``mean_at`` and ``at`` (mean over, or the values at, the ends of the listed epochs); ``curve``
     (every evaluation from epoch `from_epoch` on).
     """
 
     metric: Text
     split: Literal["train", "validation", "test"] = "validation"
-    reduce: Literal["final", "mean_last", "mean_at", "at", "curve"] = "final"
+    reduce: Literal["final", "largest", "smallest", "mean_last", "mean_at", "at", "curve"] = "final"
     epochs: tuple[Positive, ...] | Count | None = None
     from_epoch: NonNegative = 0.0
 

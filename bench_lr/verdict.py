@@ -17,11 +17,20 @@ VerdictWord = Literal["reproduced", "refuted", "inconclusive", "incomplete"]
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What a criterion's verdict would have been on slightly other evidence."""
+
+    label: str
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Judged:
-    """One criterion and its result."""
+    """One criterion and its result; `variants` tell how robust the verdict is."""
 
     spec: CriterionSpec
     result: CriterionResult
+    variants: tuple[Variant, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written of a criterion for other programs; the keys are a contract."""
@@ -40,6 +49,7 @@ class Judged:
             "single_run_rate": result.single_run_rate,
             "single_run_ci": result.single_run_ci,
             "note": result.note,
+            "robustness": {variant.label: variant.verdict for variant in self.variants},
         }
 
 
