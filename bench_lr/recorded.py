@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from bench_lr.claims.problems import adapter
+from bench_lr.changes import Change, Comparison, compare
+from bench_lr.findings import Finding, check_entries, entry_of, finding, finding_of
 from bench_lr.schema import Claim
-from bench_lr.stats import prediction_interval
 from bench_lr.store import write_atomic
-from bench_lr.verdict import ClaimVerdict, Judged, VerdictWord
+from bench_lr.verdict import ClaimVerdict, VerdictWord
 
 ENVIRONMENT = "BENCH_LR_REPRODUCTIONS"
 FIDELITY = ("quick", "standard", "full")
@@ -24,40 +23,6 @@ FIDELITY = ("quick", "standard", "full")
 
 class RecordError(Exception):
     """Recorded evidence cannot be read, or there is nothing fit to record."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One number or verdict that is not what is recorded."""
-
-    claim: str
-    criterion: str
-    what: str
-    recorded: str
-    found: str
-
-    def __str__(self) -> str:
-        where = f"{self.claim} {self.criterion}".strip()
-        return f"{where}: {self.what} was {self.recorded}, is {self.found}"
-
-
-@dataclass(frozen=True)
-class _ComparedCriterion:
-    """What of a recorded criterion a new result is compared with."""
-
-    id: str
-    verdict: VerdictWord
-    estimate: float | None
-    ci: tuple[float, float] | None
-    prediction: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """What of a recorded claim a new verdict is compared with."""
-
-    verdict: VerdictWord
-    criteria: list[_ComparedCriterion]
 
 
 def folder() -> Path:
@@ -83,7 +48,7 @@ def read(claim_id: str, root: Path | None = None) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
         profiles = content["profiles"]
-        adapter(dict[str, _Compared]).validate_json(json.dumps(profiles), strict=True)
+        check_entries(profiles)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -97,92 +62,32 @@ def verdict_of(claim: Claim, root: Path | None = None) -> VerdictWord | None:
     return None if entry is None else cast("VerdictWord", entry["verdict"])
 
 
-def entry_of(verdict: ClaimVerdict) -> dict[str, Any]:
-    """Return what is kept of a judged claim."""
-    origin = verdict.provenance
-    return {
-        "verdict": verdict.verdict,
-        "note": verdict.note,
-        "runs": verdict.runs,
-        "diverged": verdict.diverged,
-        "train_seconds": round(verdict.train_seconds, 1),
-        "criteria": [_criterion(judged) for judged in verdict.criteria],
-        "recorded_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "device": origin.device,
-        "versions": origin.versions,
-        "commit": origin.commit,
-        "data_sha256": origin.data_sha256,
-    }
+def compared(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> Comparison:
+    """Compare judged claims with what is recorded for their profiles; see `bench_lr.changes`.
 
-
-def _criterion(judged: Judged) -> dict[str, Any]:
-    entry = judged.as_dict()
-    # Estimates are compared, tests of them are not.
-    del entry["p_value"]
-    return {**entry, "prediction": _prediction(judged)}
-
-
-def _prediction(judged: Judged) -> tuple[float, float] | None:
-    """Interval in which the estimate of an equal experiment on other seeds should fall."""
-    result = judged.result
-    if result.estimate is None or result.sd is None or result.seeds < 2:
-        return None
-    return prediction_interval(result.estimate, result.sd, result.seeds, result.seeds)
+    A claim with nothing recorded is a change; one that is incomplete is left out.
+    """
+    old: dict[str, Finding] = {}
+    new: dict[str, Finding] = {}
+    unknown = []
+    for verdict in verdicts:
+        claim = verdict.claim
+        if verdict.verdict == "incomplete":
+            continue
+        entry = read(claim.id, root).get(claim.profile.name)
+        if entry is None:
+            unknown.append(Change(claim.id, "", "the record", "nothing", verdict.verdict))
+        else:
+            old[claim.id], new[claim.id] = finding(entry), finding_of(verdict)
+    found = compare(old, new)
+    order = {verdict.claim.id: place for place, verdict in enumerate(verdicts)}
+    moved = sorted([*unknown, *found.moved], key=lambda change: order[change.claim])
+    return dataclasses.replace(found, moved=tuple(moved))
 
 
 def changes(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> list[Change]:
-    """List every verdict and number that differs from what is recorded.
-
-    A number is compared where a prediction interval is recorded, and where it is exact; a claim
-    with nothing recorded for its profile is a change too.
-    """
-    found: list[Change] = []
-    for verdict in verdicts:
-        claim = verdict.claim
-        entry = read(claim.id, root).get(claim.profile.name)
-        if entry is None:
-            found.append(Change(claim.id, "", "the record", "nothing", verdict.verdict))
-            continue
-        changed = entry["verdict"] != verdict.verdict
-        if changed:
-            found.append(Change(claim.id, "", "the verdict", entry["verdict"], verdict.verdict))
-        old = {item["id"]: item for item in entry["criteria"]}
-        for judged in verdict.criteria:
-            before = old.pop(judged.spec.id, None)
-            found += _criterion_changes(claim.id, judged, before, changed)
-        found += [Change(claim.id, name, "the criterion", "there", "gone") for name in old]
-    return found
-
-
-def _criterion_changes(
-    claim: str, judged: Judged, old: Mapping[str, Any] | None, claim_changed: bool
-) -> list[Change]:
-    name, result = judged.spec.id, judged.result
-    if old is None:
-        return [Change(claim, name, "the criterion", "nothing", result.verdict)]
-    found = []
-    words = {old["verdict"], result.verdict}
-    # A criterion that slides between decided and not, its number and its claim's verdict staying
-    # where they were, is chance.
-    slid = "inconclusive" in words and not claim_changed
-    if len(words) > 1 and not slid and judged.spec.role != "reading":
-        found.append(Change(claim, name, "the verdict", old["verdict"], result.verdict))
-    before, now = old["estimate"], result.estimate
-    if (before is None) != (now is None):
-        found.append(Change(claim, name, "the estimate", _number(before), _number(now)))
-    elif before is not None and now is not None:
-        interval = old.get("prediction")
-        exact = old["ci"] is not None and old["ci"][0] == old["ci"][1]
-        if exact and abs(now - before) > 1e-9 * max(1.0, abs(before)):
-            found.append(Change(claim, name, "the exact value", _number(before), _number(now)))
-        elif interval is not None and not exact and not interval[0] <= now <= interval[1]:
-            text = f"{_number(before)} [{_number(interval[0])}, {_number(interval[1])}]"
-            found.append(Change(claim, name, "the estimate", text, _number(now)))
-    return found
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"
+    """List every verdict and number that moved from what is recorded."""
+    return list(compared(verdicts, root).moved)
 
 
 def fit_to_record(verdict: ClaimVerdict) -> str:

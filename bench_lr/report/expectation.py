@@ -55,13 +55,20 @@ def outcome(
 ) -> Outcome:
     """Compare one criterion of a claim with what is expected.
 
+    `failures` are by claim and criterion; those of a criterion that the claim does not have (an
+    empty one stands for the claim as a whole) go to its first criterion that counts.
+
     A criterion without a verdict is skipped when nothing is expected of it (no expectation, a
     claim or a profile that this run does not judge, a record that says the same), else an error:
     trouble with runs is neither success nor failure.
     """
     claim = verdict.claim
-    if extra := failures.get((claim.id, judged.spec.id)):
-        return Outcome("failure", extra)
+    mine = [text for key, text in failures.items() if key == (claim.id, judged.spec.id)]
+    if judged is _spokesman(verdict):
+        ids = [other.spec.id for other in verdict.criteria]
+        mine += [text for (c, name), text in failures.items() if c == claim.id and name not in ids]
+    if mine:
+        return Outcome("failure", "\n".join(mine))
     if _unjudged(verdict, judged):
         return _without_verdict(verdict, judged, expect)
     if expect == "none" or judged.spec.role == "reading":
@@ -128,7 +135,8 @@ def _against_record(verdict: ClaimVerdict, judged: Judged) -> Outcome:
             "skipped",
             f"nothing is recorded for profile {name}: `bench-lr record '{claim.id}'` does it",
         )
-    if verdict.recorded in (verdict.verdict, "incomplete"):
+    # A verdict that slides between decided and not is chance unless `failures` says otherwise.
+    if {verdict.recorded, verdict.verdict} != set(WANTED.values()):
         return Outcome("passed")
     better = verdict.verdict == "reproduced"
     concerned = (better and judged.spec.role == "claim") or not held(judged)
@@ -146,6 +154,11 @@ def _against_record(verdict: ClaimVerdict, judged: Judged) -> Outcome:
 
 def _stands_for_claim(verdict: ClaimVerdict, judged: Judged) -> bool:
     """Whether the criterion answers for the claim since no other one is to blame."""
+    blamed = any(not held(other) for other in verdict.criteria if other.spec.role != "reading")
+    return not blamed and judged is _spokesman(verdict)
+
+
+def _spokesman(verdict: ClaimVerdict) -> Judged | None:
+    """Return the criterion that answers for what concerns the claim as a whole."""
     countable = [other for other in verdict.criteria if other.spec.role != "reading"]
-    blamed = any(not held(other) for other in countable)
-    return not blamed and bool(countable) and countable[0] is judged
+    return next(iter([*countable, *verdict.criteria]), None)

@@ -29,7 +29,7 @@ def as_junit(
     expect : {"none", "recorded", "source"}
         What counts as a failure; with "none" nothing does.
     failures : mapping of (claim id, criterion id) to str, optional
-        Expectations found unmet elsewhere.
+        Expectations found unmet elsewhere; an empty criterion stands for the claim as a whole.
     """
     root = ET.Element("testsuites", name="bench-lr")
     for source, members in by_source(verdicts).items():

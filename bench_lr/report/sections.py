@@ -10,6 +10,7 @@ import numpy as np
 from bench_lr.budget import budget
 from bench_lr.figures.numbers import Shown, detail, shown
 from bench_lr.figures.scoreboard import leading
+from bench_lr.findings import diverged_seeds
 from bench_lr.report.expectation import WANTED
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance
 
@@ -178,11 +179,7 @@ def _criterion(judged: Judged) -> CriterionRow:
 
 
 def _arms(verdict: ClaimVerdict) -> tuple[ArmRow, ...]:
-    frame = verdict.frame
-    broken = frame[~np.isfinite(frame["value"].astype(float))] if len(frame) else frame
-    diverged = (
-        broken.groupby("arm", observed=True)["seed"].nunique().to_dict() if len(broken) else {}
-    )
+    diverged = diverged_seeds(verdict.frame)
     rows = []
     for arm in verdict.claim.arms:
         if arm.runs:
@@ -194,7 +191,7 @@ def _arms(verdict: ClaimVerdict) -> tuple[ArmRow, ...]:
                     epochs=f"{spent.epochs:,}",
                     updates=f"{spent.updates:,}",
                     examples=f"{spent.examples:,}",
-                    diverged=int(diverged.get(arm.name, 0)),
+                    diverged=diverged.get(arm.name, 0),
                 )
             )
     return tuple(rows)
