@@ -215,6 +215,10 @@ def test_a_claim_that_was_never_recorded_fails_the_check(call: Call, capsys: Cap
         (["check", "me/true", "--", "epochs=1"], "no settings where the record is expected"),
         (["record", "me/true", "--", "seeds=6"], "nothing for record"),
         (["show", "me/true", "--", "seeds=6"], "nothing for show"),
+        (["compare", "nowhere", "store"], "A: found neither a store nor recorded evidence"),
+        (["compare", "store", "."], "B: found neither a store nor recorded evidence"),
+        (["compare", "store", "store", "me/ture"], "did you mean 'me/true'?"),
+        (["compare", "store", "store", "--profile", "qick"], "did you mean 'quick'?"),
         (["bench", "--workload", "nope"], "workload: found nope; allowed: ae16, ae128"),
         (["bench", "--workload", "ae61"], "did you mean 'ae16'?"),
     ],
@@ -301,6 +305,70 @@ def test_runs_that_are_missing_or_failed_exit_with_3(
     assert "OSError: no luck" in output
     # What is missing is no evidence against the source, and none for it.
     assert call("report", "me/true") == cli.RUNS_MISSING
+
+
+# --- compare ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [("store", "store"), ("record", "store"), ("record", "record")])
+def test_what_is_the_same_is_alike(
+    sides: tuple[str, str], call: Call, record: Path, capsys: Capture
+) -> None:
+    folders = {"store": "store", "record": str(record)}
+    assert call("compare", *(folders[side] for side in sides), "me/*") == cli.DONE
+    assert "claims compared: none moved" in capsys.readouterr().out
+
+
+def test_what_moved_is_told_with_both_sides(
+    call: Call, record: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    other = shutil.copytree(record, tmp_path / "other")
+    change(other, "me/true", lambda e: e["criteria"][0].update(estimate=0.1, ci=[0.05, 0.15]))
+    change(other, "me/true", put("versions", "torch", value="1.0"))
+    change(other, "me/false", put("versions", "torch", value="1.0"))
+    change(other, "me/counted", put("versions", "torch", value="1.0"))
+    for a, b in ((record, other), (other, record)):
+        assert call("compare", str(a), str(b), "me/*") == cli.EXPECTATION_FAILED
+        output = capsys.readouterr().out
+        (row,) = [line for line in output.splitlines() if "the estimate" in line]
+        assert row.split()[:2] == ["me/true", "better"]
+        assert f"A: {a}" in output
+        assert f"B: {b}" in output
+        (torch,) = [line.split() for line in output.splitlines() if line.startswith("torch ")]
+        assert torch[1 if a == other else -1] == "1.0"
+    assert call("compare", str(record), str(other), "me/true", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    (moved,) = told["moved"]
+    assert (moved["claim"], moved["criterion"]) == ("me/true", "better")
+    assert moved["b"] == "0.1 [0.05, 0.15]"
+    assert moved["p"] < 0.05
+    assert told["claims"] == 1
+    assert {each["name"] for each in told["origins"]} == {"torch"}
+    assert call("compare", str(record), str(other), "me/false", "me/counted") == cli.DONE
+
+
+def test_what_one_side_lacks_is_named_and_left_out(
+    call: Call, record: Path, capsys: Capture
+) -> None:
+    shutil.rmtree(record / "me" / "true")
+    assert call("compare", str(record), "store", "me/*") == cli.DONE
+    output = capsys.readouterr().out
+    assert "not compared: me/true (A: nothing is recorded for profile quick)" in output
+    for words in (["me/true"], ["me/*", "--profile", "standard"], ["me/*", "--profile", "smoke"]):
+        assert call("compare", str(record), "store", *words) == cli.RUNS_MISSING
+    # Calculations are the same whatever is stored: they tell nothing of two stores.
+    capsys.readouterr()
+    assert call("compare", "store", "store", "ai_edu/step_decay_table") == cli.RUNS_MISSING
+    assert "0 claims" in capsys.readouterr().out
+
+
+def test_comparing_trains_and_changes_nothing(
+    call: Call, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "train", lambda *args, **options: pytest.fail("trained"))
+    before = times(tmp_path)
+    assert call("compare", "store", str(record), "me/*") == cli.DONE
+    assert times(tmp_path) == before
 
 
 # --- the plan, and settings in place of the claims' ---------------------------------------------

@@ -216,6 +216,14 @@ def test_expecting_the_record_fails_on_a_changed_verdict_only() -> None:
     assert states(examples(), "recorded") == ["passed", "failure", "passed", "skipped"]
 
 
+def test_a_verdict_that_slides_to_undecided_fails_only_if_something_moved() -> None:
+    slid = claim_verdict(verdict="inconclusive", recorded="reproduced")
+    assert states([slid], "recorded") == ["passed"]
+    assert unmet([slid], "recorded") == []
+    (found,) = unmet([slid], "recorded", {(slid.claim.id, ""): "the verdict moved"})
+    assert (found.criterion, found.text) == ("best", "the verdict moved")
+
+
 def test_expecting_the_source_fails_every_claim_that_is_not_reproduced() -> None:
     good = claim_verdict(criteria=[judged(), control()])  # type: ignore[list-item]
     blind = claim_verdict(

@@ -22,26 +22,25 @@ _PLAIN_WIDTH = 1000
 def tell(comparison: Comparison, sides: tuple[str, str]) -> None:
     """Print what moved, what slid by chance, and what differs in where the runs came from."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    if comparison.moved:
-        console.print(_changes(comparison.moved, sides, "moved"))
-        console.print()
-    if comparison.slid:
-        console.print(_changes(comparison.slid, sides, "verdicts that slid while no number moved"))
-        console.print()
+    tables = {
+        "moved": _changes(comparison.moved, sides),
+        "no change: verdicts that slid while no number moved": _changes(comparison.slid, sides),
+    }
     if comparison.moved or comparison.slid:
-        table = _table("where the runs came from", ("", *sides))
+        origins = _table(("where the runs came from", *sides))
         for difference in comparison.origins:
-            table.add_row(*map(Text, (difference.name, difference.old, difference.new)))
-        if comparison.origins:
+            origins.add_row(*map(Text, (difference.name, difference.old, difference.new)))
+        tables["what else differs"] = origins
+    for title, table in tables.items():
+        if table.row_count:
+            console.print(Text(f"{title}:", style="bold"))
             console.print(table)
-        else:
-            console.print(Text("the runs came from the same versions, device, commit and data"))
-        console.print()
+            console.print()
     console.print(Text(summary(comparison)))
 
 
 def summary(comparison: Comparison) -> str:
-    """Return one line: how much was compared and how much moved."""
+    """Return one line: how much was compared and how much of it moved."""
     concerned = len({change.claim for change in comparison.moved})
     moved = f"{len(comparison.moved)} moved, in {concerned} claims" if concerned else "none moved"
     slid = f"; {len(comparison.slid)} verdicts slid by chance" if comparison.slid else ""
@@ -66,9 +65,9 @@ def _said(change: Change) -> str:
     return f"{change.what} was {change.old}, is {change.new}{p}"
 
 
-def _changes(changes: Sequence[Change], sides: tuple[str, str], title: str) -> Table:
-    table = _table(title, ("claim", "criterion", "what", *sides))
-    table.add_column("p", justify="right")
+def _changes(changes: Sequence[Change], sides: tuple[str, str]) -> Table:
+    table = _table(("claim", "criterion", "what", *sides))
+    table.add_column("adjusted p", justify="right")
     for change in changes:
         cells = (change.claim, change.criterion, change.what, change.old, change.new)
         p = "" if change.p is None else f"{change.p:.2g}"
@@ -76,8 +75,8 @@ def _changes(changes: Sequence[Change], sides: tuple[str, str], title: str) -> T
     return table
 
 
-def _table(title: str, heads: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+def _table(heads: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
     for head in heads:
         table.add_column(head, overflow="fold")
     return table
