@@ -10,6 +10,7 @@ from bench_lr import figures
 from bench_lr.atomic import write_atomically
 from bench_lr.figures.kept import drawn_from, is_kept
 from bench_lr.figures.scoreboard import draw_scoreboard
+from bench_lr.figures.winners import draw_winners
 from bench_lr.report.expectation import Expect, Unmet, unmet
 from bench_lr.report.html import as_html
 from bench_lr.report.junit import as_junit
@@ -62,6 +63,9 @@ def write_report(
     board, mark = pictures / "scoreboard", drawn_from(*verdicts)
     if not is_kept(board, mark):
         figures.save(draw_scoreboard(verdicts), board, mark)
+    single = pictures / "winners"
+    if not is_kept(single, mark) and (drawn := draw_winners(verdicts)) is not None:
+        figures.save(drawn, single, mark)
     texts = {
         "verdicts.json": as_json(verdicts, profile),
         "junit.xml": as_junit(verdicts, expect, failures or {}),

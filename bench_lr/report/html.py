@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
+from bench_lr.figures.winners import winners
 from bench_lr.report.sections import duration, merged, origin_facts, section
 from bench_lr.verdict import ClaimVerdict
 
@@ -47,6 +48,7 @@ def as_html(verdicts: Sequence[ClaimVerdict], profile: str, pictures: Path) -> s
         seconds=sum(verdict.train_seconds for verdict in verdicts),
         origin=origin_facts(merged(verdicts)),
         duration=duration,
+        winners=bool(winners(verdicts)),
         picture=lambda name: _embedded(pictures / Path(name).name),
     )
 

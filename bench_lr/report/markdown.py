@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
+from bench_lr.figures.winners import winners
 from bench_lr.report.sections import Section, duration, merged, origin_facts, section
 from bench_lr.verdict import ClaimVerdict
 
@@ -34,6 +35,8 @@ def as_markdown(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
         "![Scoreboard of all claims](figures/scoreboard.png)",
         scoreboard(list(sections.values())),
     ]
+    if winners(verdicts):
+        parts.append("![Best learning rate of each single seed](figures/winners.png)")
     for source, members in by_source(verdicts).items():
         parts.append(f"## {escape(source)}")
         parts += [claim(sections[id(verdict)]) for verdict in members]
@@ -94,6 +97,7 @@ def claim(item: Section) -> str:
         else "",
         f"![{escape(spec.title)}]({quote(item.figure)})",
         _criteria(item),
+        _robustness(item),
         _details(item),
         _arms(item),
         f"**Remarks.** {escape(spec.remarks)}" if spec.remarks else "",
@@ -129,6 +133,15 @@ def _criteria(item: Section) -> str:
         for row in item.criteria
     ]
     return table(heads, rows)
+
+
+def _robustness(item: Section) -> str:
+    told = [
+        f"- {escape(row.id)}: {escape(row.robustness)}" for row in item.criteria if row.robustness
+    ]
+    return (
+        "\n".join(["**On slightly other evidence** (shown, never used):\n", *told]) if told else ""
+    )
 
 
 def _details(item: Section) -> str:

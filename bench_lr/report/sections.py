@@ -12,6 +12,7 @@ from bench_lr.figures.numbers import Shown, detail, shown
 from bench_lr.figures.scoreboard import leading
 from bench_lr.findings import diverged_seeds
 from bench_lr.report.expectation import WANTED
+from bench_lr.robustness import line
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance
 
 
@@ -26,7 +27,10 @@ class DetailRow:
 
 @dataclass(frozen=True)
 class CriterionRow:
-    """One criterion; `wanted` is the verdict that speaks for the source."""
+    """One criterion; `wanted` is the verdict that speaks for the source.
+
+    `robustness` says what the verdict would have been on slightly other evidence.
+    """
 
     id: str
     kind: str
@@ -38,6 +42,7 @@ class CriterionRow:
     note: str
     why: str
     details: tuple[DetailRow, ...]
+    robustness: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def section(verdict: ClaimVerdict) -> Section:
         verdict=verdict,
         anchor=figure_name(verdict),
         figure=f"figures/{figure_name(verdict)}.png",
-        criteria=tuple(_criterion(item) for item in verdict.criteria),
+        criteria=tuple(_criterion(item, verdict.criteria) for item in verdict.criteria),
         arms=_arms(verdict),
         lead=None if judged is None else shown(judged),
         one_seed=None if judged is None else _one_seed(judged),
@@ -157,7 +162,7 @@ def _one_seed(judged: Judged) -> tuple[float, float, float] | None:
     return 100 * rate, 100 * low, 100 * high
 
 
-def _criterion(judged: Judged) -> CriterionRow:
+def _criterion(judged: Judged, every: Sequence[Judged]) -> CriterionRow:
     spec, result = judged.spec, judged.result
     return CriterionRow(
         id=spec.id,
@@ -175,6 +180,7 @@ def _criterion(judged: Judged) -> CriterionRow:
         )
         if len(result.details) > 1
         else (),
+        robustness=line(judged, every),
     )
 
 
