@@ -1,7 +1,7 @@
 """Can the design of a claim decide it? Asked before anything is trained.
 
-What could never come out as the claim says, or never fail, is a mistake in its file
-(`claims.check`). What is unlikely to be decided, or compares unlike with unlike, is said here.
+A claim that nothing changes without a control that does is a mistake in its file (`claims.check`).
+What cannot or will hardly be decided, or compares unlike with unlike, is said here.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def remarks(claim: Claim, expected_sd: Mapping[str, float]) -> list[Remark]:
         known = spec.sd if spec.sd is not None else expected_sd.get(spec.id)
         # A control should fail: how surely it would succeed is of no interest.
         sd = known if spec.role == "claim" else None
-        texts = [_too_few(claim, spec), _weak(claim, spec, sd)]
+        texts = [_too_few(claim, spec), _at_an_edge(claim, spec), _weak(claim, spec, sd)]
         texts += [_unequal_tuning(claim, spec), _unequal_budgets(claim, spec, arms)]
         found += [Remark(claim.id, spec.id, text) for text in texts if text]
     return found
@@ -125,6 +125,22 @@ def _too_few(claim: Claim, spec: CriterionSpec) -> str:
     if seeds >= needed or spec.params.get("exact"):
         return ""
     return f"cannot be decided: it needs {needed} seeds, and there are {seeds}"
+
+
+def _at_an_edge(claim: Claim, spec: CriterionSpec) -> str:
+    """An optimum that could only lie at the edge of its grid, where it is not called one."""
+    params = criterion_params(claim, spec)
+    order, expected = list(params.get("order") or ()), params.get("expected")
+    if spec.kind == "best_arm" and order and expected in (order[0], order[-1]):
+        return (
+            f"cannot be reproduced: {expected}, which should be the best, is at the edge of the "
+            "grid; add arms beyond it"
+        )
+    if spec.kind == "slope" and params.get("choice"):
+        few = [at for at, n in Counter(params["x"][n] for n in params["choice"]).items() if n < 3]
+        if few:
+            return f"at x={min(few):g} there are two choices, so that the best is at an edge"
+    return ""
 
 
 def _weak(claim: Claim, spec: CriterionSpec, sd: float | None) -> str:
