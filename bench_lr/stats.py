@@ -62,9 +62,9 @@ class Student:
     def of(cls, x: ArrayLike) -> Student:
         """Summarise a sample, shape (n,); ValueError if it has less than two or odd values."""
         values = _sample(x)
-        if (values == values[0]).all():
+        if values[0] == values[1] and (values == values[0]).all():
             return cls(float(values[0]), 0.0, values.size)
-        mean = float(values.mean())
+        mean = float(np.add.reduce(values)) / values.size
         deviations = values - mean
         return cls(mean, math.sqrt(deviations @ deviations / (values.size - 1)), values.size)
 

@@ -52,6 +52,12 @@ class Region:
             inside = (x > self.low) & (x < self.high)
         return inside
 
+    def holds(self, lo: float, hi: float) -> bool:
+        """Whether an interval lies wholly inside."""
+        if self.closed:
+            return self.low <= lo and hi <= self.high
+        return self.low < lo and hi < self.high
+
     def excludes(self, values: FloatArray) -> BoolArray:
         """Whether each value lies strictly beyond an end; False for NaN."""
         outside: BoolArray = (values < self.low) | (values > self.high)
@@ -88,7 +94,7 @@ def compare(label: str, sample: FloatArray, region: Region) -> Comparison:
         sample = np.repeat(sample, 2)
     student = Student.of(sample)
     lo, hi = student.interval(coverage())
-    holds = bool(region.contains(lo) & region.contains(hi))
+    holds = region.holds(lo, hi)
     above = student.p(region.low, "greater") if math.isfinite(region.low) else 0.0
     below = student.p(region.high, "less") if math.isfinite(region.high) else 0.0
     too_low = student.p(region.low, "less") if math.isfinite(region.low) else 1.0
