@@ -11,7 +11,16 @@ from functools import partial
 from bench_lr.calibration.noise import SKEWNESS
 from bench_lr.calibration.record import Calibration
 from bench_lr.calibration.setups import SETUPS
-from bench_lr.calibration.simulate import SEEDS, Judge, Tally, Task, at_once, simulate, tasks
+from bench_lr.calibration.simulate import (
+    SEEDS,
+    InLooks,
+    Judge,
+    Tally,
+    Task,
+    at_once,
+    simulate,
+    tasks,
+)
 
 
 def calibrate(
@@ -21,6 +30,7 @@ def calibrate(
     seed: int = 0,
     seeds: Sequence[int] = SEEDS,
     judge: Judge = at_once,
+    looks: tuple[int, ...] = (),
     processes: int = 1,
     done: Callable[[float], None] = lambda share: None,
 ) -> Calibration:
@@ -38,12 +48,16 @@ def calibrate(
         Numbers of seeds to judge with.
     judge : callable
         What is calibrated; picklable if there are several processes.
+    looks : tuple of int
+        Calibrate judging in looks instead, with these numbers of seeds.
     processes : int
         Processes to use; with one, everything runs in this one.
     done : callable
         Told the share of the work that is done, now and then.
     """
     begin = time.perf_counter()
+    if looks:
+        judge, seeds = InLooks(looks), looks[-1:]
     work = tasks(kinds, trials, seed, seeds)
     whole = sum(_cost(task) for task in work)
     found: dict[Task, list[Tally]] = {}
@@ -59,6 +73,7 @@ def calibrate(
         skewness=SKEWNESS,
         seconds=round(time.perf_counter() - begin, 1),
         tallies=tuple(tally for task in order for tally in found[task]),
+        looks=looks,
     )
 
 

@@ -15,6 +15,9 @@ from bench_lr.calibration.record import (
 from bench_lr.calibration.setups import SETUPS
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+LOOKS_BEGIN, LOOKS_END = "<!-- looks: begin -->", "<!-- looks: end -->"
+USED_AT = (0.0, 0.5, 1.0, 2.0)
+"""Effects, in SDs beyond the margin, at which the seeds that a verdict takes are told."""
 PAGE = "verdicts"
 
 
@@ -58,7 +61,35 @@ def markdown(found: Calibration) -> str:
     return "\n".join(lines)
 
 
-def put(text: str, table: str) -> str:
+def markdown_of_looks(found: Calibration) -> str:
+    """Return the table about seeds that are added by need."""
+    columns = {name: label for name, (label, limit) in families().items() if limit}
+    looks = ", ".join(map(str, found.looks))
+    lines = [
+        f"Looks at {looks} seeds, {found.trials:,} simulated experiments a cell on the boundary. "
+        "Wrong verdicts as above, in percent. Seeds: how many a verdict (or the cap) took on "
+        "average, Gaussian noise, with the truth so many SD beyond the margin.",
+        "",
+        "| kind | wrong: "
+        + " | wrong: ".join(columns.values())
+        + " | "
+        + " | ".join(f"seeds at {effect:g} SD" for effect in USED_AT)
+        + " |",
+        "| --- |" + " ---: |" * (len(columns) + len(USED_AT)),
+    ]
+    for kind in found.kinds():
+        cells = []
+        for family in columns:
+            worst = found.worst(kind, family)
+            rate = Rate(worst.wrong, worst.trials)
+            limit = families()[family][1]
+            cells.append(f"**{percent(rate)}**" if rate.above(limit) else percent(rate))
+        cells += [f"{found.seeds_used(kind, effect):.1f}" for effect in USED_AT]
+        lines.append(f"| `{kind}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def put(text: str, table: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """Return a page with what is between its markers replaced.
 
     Raises
@@ -66,17 +97,21 @@ def put(text: str, table: str) -> str:
     ValueError
         If the page does not have both markers, in order.
     """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = text.partition(begin_mark)
+    _, end, tail = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"the page needs {BEGIN} and, after it, {END}")
-    return f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}"
+        raise ValueError(f"the page needs {begin_mark} and, after it, {end_mark}")
+    return f"{head}{begin_mark}\n\n{table}\n\n{end_mark}{tail}"
 
 
 def write(found: Calibration, folder: Path) -> None:
-    """Write the table into ``verdicts.md`` and the figure beside it."""
+    """Write the table into ``verdicts.md`` and, unless it is about looks, the figure beside it."""
     from bench_lr.figures.style import save
 
     page = folder / f"{PAGE}.md"
+    if found.looks:
+        table = markdown_of_looks(found)
+        page.write_text(put(page.read_text(), table, LOOKS_BEGIN, LOOKS_END))
+        return
     page.write_text(put(page.read_text(), markdown(found)))
     save(draw(found), folder / PAGE)

@@ -59,6 +59,8 @@ class Calibration:
     seconds : float
         Wall time.
     tallies : tuple of Tally
+    looks : tuple of int
+        Seeds at each look, where they were added by need.
     """
 
     trials: int
@@ -66,6 +68,18 @@ class Calibration:
     skewness: float
     seconds: float
     tallies: tuple[Tally, ...]
+    looks: tuple[int, ...] = ()
+
+    def seeds_used(self, kind: str, effect: float, noise: str = "gaussian") -> float:
+        """Mean number of seeds until a verdict, the truth so far on the claim's side."""
+        cells = [
+            t.used / t.trials
+            for t in self.tallies
+            if (t.kind, t.noise) == (kind, noise)
+            and t.truth.effect == effect
+            and t.truth.side in ("boundary", "claim")
+        ]
+        return max(cells)
 
     def kinds(self) -> list[str]:
         """Kinds that were simulated, in the order of the record."""
@@ -123,7 +137,9 @@ def read(path: Path) -> Calibration:
     content: dict[str, Any] = json.loads(path.read_text())
     tallies = []
     for item in content.pop("tallies"):
-        counts = {name: item[name] for name in ("trials", "reproduced", "refuted", "seeds")}
+        names = ("trials", "reproduced", "refuted", "seeds", "used")
+        counts = {name: item[name] for name in names}
         truth = {name: item["truth"][name] for name in ("side", "effect", "spread")}
         tallies.append(Tally(item["kind"], item["noise"], Truth(**truth), **counts))
-    return Calibration(**content, tallies=tuple(tallies))
+    looks = tuple(content.pop("looks"))
+    return Calibration(**content, tallies=tuple(tallies), looks=looks)

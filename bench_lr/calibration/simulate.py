@@ -12,6 +12,7 @@ import numpy as np
 from bench_lr.calibration.noise import NOISES, Noise, differences
 from bench_lr.calibration.setups import CLEAR, SETUPS, SHARED_SD, Arms, Setup
 from bench_lr.criteria import CriterionResult, evaluate
+from bench_lr.looks import judge_in_looks
 
 SEEDS = (6, 8, 10, 20, 32)
 EFFECTS = (0.5, 1.0, 1.5, 2.0)
@@ -24,6 +25,24 @@ Judge = Callable[[str, Arms, Mapping[str, Any]], CriterionResult]
 
 One that looks several times, adding seeds, is such a function too: n is then its last look.
 """
+
+
+@dataclass(frozen=True)
+class InLooks:
+    """Judge look by look, adding seeds until the verdict is decided.
+
+    Attributes
+    ----------
+    looks : tuple of int
+        Seeds at each look; the experiments need as many as the last.
+    """
+
+    looks: tuple[int, ...]
+
+    def __call__(self, kind: str, arms: Arms, params: Mapping[str, Any]) -> CriterionResult:
+        return judge_in_looks(kind, arms, self.looks, **params)
+
+
 Side = Literal["boundary", "claim", "against"]
 Spread = Literal["only", "all", "one"]
 
@@ -66,7 +85,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Tally:
-    """How often each verdict was given: one kind, noise, truth and number of seeds."""
+    """How often each verdict was given: one kind, noise, truth and number of seeds.
+
+    `used` adds up the seeds that the verdicts took, which are fewer where seeds are added by need.
+    """
 
     kind: str
     noise: str
@@ -75,6 +97,7 @@ class Tally:
     trials: int
     reproduced: int
     refuted: int
+    used: int = 0
 
     @property
     def wrong(self) -> int:
@@ -151,15 +174,16 @@ def simulate(task: Task, judge: Judge = at_once) -> list[Tally]:
     setup = SETUPS[task.kind]
     key = zlib.crc32(f"{task.kind}/{task.noise}/{task.truth.name}".encode())
     rng = np.random.default_rng([task.seed, key])
-    counts = {n: {"reproduced": 0, "refuted": 0} for n in task.seeds}
+    counts = {n: {"reproduced": 0, "refuted": 0, "used": 0} for n in task.seeds}
     for start in range(0, task.trials, BATCH):
         size = min(BATCH, task.trials - start)
         for arms in experiments(setup, NOISES[task.noise], task.truth, size, max(task.seeds), rng):
             for n in task.seeds:
                 first = {name: values[:n] for name, values in arms.items()}
-                verdict = judge(task.kind, first, setup.params).verdict
-                if verdict in counts[n]:
-                    counts[n][verdict] += 1
+                result = judge(task.kind, first, setup.params)
+                counts[n]["used"] += result.seeds
+                if result.verdict in ("reproduced", "refuted"):
+                    counts[n][result.verdict] += 1
     return [
         Tally(task.kind, task.noise, task.truth, n, task.trials, **counts[n]) for n in task.seeds
     ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   bench-lr calibrate --quick                        a first look, half a minute
   bench-lr calibrate --kind superior --kind slope
+  bench-lr calibrate --looks                        of seeds added by need (--seeds auto)
   bench-lr calibrate --json out/calibration.json --docs docs
 """
 TRIALS, QUICK = 4000, 400
@@ -46,6 +47,11 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK} experiments a cell, if --trials is not given"
     )
+    parser.add_argument(
+        "--looks",
+        action="store_true",
+        help="judge as `run --seeds auto` does: look by look, as profile quick declares them",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every rate here")
     parser.add_argument(
@@ -66,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from bench_lr.calibration import page, record
     from bench_lr.calibration.calibrate import calibrate
     from bench_lr.calibration.setups import SETUPS
+    from bench_lr.claims.load import load_profile
     from bench_lr.cli.bench import check
     from bench_lr.provenance import cores
 
@@ -73,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     _check_numbers(options)
     kinds = [kind for kind in SETUPS if not options.kind or kind in options.kind]
     trials = options.trials or (QUICK if options.quick else TRIALS)
+    looks = load_profile("quick").looks if options.looks else ()
     # A table in a log has no window to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
@@ -81,10 +89,11 @@ def run(options: argparse.Namespace) -> int:
             kinds,
             trials=trials,
             seed=options.seed,
+            looks=looks,
             processes=cores(),
             done=lambda share: progress.update(bar, completed=share),
         )
-    console.print(table(found))
+    console.print(table_of_looks(found) if looks else table(found))
     if options.json is not None:
         record.write(found, options.json)
     if options.docs is not None:
@@ -101,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_numbers(options: argparse.Namespace) -> None:
     """Raise ConfigError for what cannot be simulated or written."""
-    from bench_lr.calibration.page import BEGIN, PAGE
+    from bench_lr.calibration.page import BEGIN, LOOKS_BEGIN, PAGE
     from bench_lr.claims import ConfigError, Problem
 
     found = []
@@ -111,10 +120,11 @@ def _check_numbers(options: argparse.Namespace) -> None:
         found.append(Problem("command line", "--seed", str(options.seed), "0 or more"))
     if options.docs is not None:
         page = options.docs / f"{PAGE}.md"
+        mark = LOOKS_BEGIN if options.looks else BEGIN
         if options.kind:
             found.append(Problem("command line", "--docs", "with --kind", "every kind"))
-        if not page.is_file() or BEGIN not in page.read_text():
-            allowed = f"a folder with a {PAGE}.md that holds {BEGIN}"
+        if not page.is_file() or mark not in page.read_text():
+            allowed = f"a folder with a {PAGE}.md that holds {mark}"
             found.append(Problem("command line", "--docs", str(options.docs), allowed))
     if found:
         raise ConfigError(found)
@@ -148,5 +158,33 @@ def table(found: Calibration) -> Table:
         ]
         whole.add_row(
             kind, *(percent(r) for r in [*(Rate(t.wrong, t.trials) for t in worst), *power])
+        )
+    return whole
+
+
+def table_of_looks(found: Calibration) -> Table:
+    """Return the worst wrong rates and the seeds that verdicts took as a table."""
+    from rich.table import Table
+
+    from bench_lr.calibration.page import USED_AT, percent
+    from bench_lr.calibration.record import Rate, families
+
+    whole = Table(
+        box=None,
+        pad_edge=False,
+        title=f"looks at {', '.join(map(str, found.looks))} seeds: wrong verdicts in the worst "
+        f"case (%), {found.trials:,} experiments a cell",
+        caption="seeds: mean number until a verdict or the cap, Gaussian noise, the truth so many "
+        f"SD beyond the margin; {found.seconds:.0f} s",
+    )
+    columns = {name: label for name, (label, limit) in families().items() if limit}
+    for head in ("kind", *columns.values(), *(f"seeds, {effect:g} SD" for effect in USED_AT)):
+        whole.add_column(head, justify="left" if head == "kind" else "right")
+    for kind in found.kinds():
+        worst = [found.worst(kind, family) for family in columns]
+        whole.add_row(
+            kind,
+            *(percent(Rate(t.wrong, t.trials)) for t in worst),
+            *(f"{found.seeds_used(kind, effect):.1f}" for effect in USED_AT),
         )
     return whole

@@ -29,7 +29,7 @@ from bench_lr.cohort.recording import (
     row_length,
 )
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
-from bench_lr.cohort.small import SmallMeasurement, SmallTraining, suits
+from bench_lr.cohort.small import LaneWeights, SmallMeasurement, SmallTraining, suits
 from bench_lr.cohort.sparse import pixels_for
 from bench_lr.cohort.streams import epoch_order, split
 from bench_lr.cohort.timetable import LearningRates, Span, Timetable
@@ -57,6 +57,8 @@ class Records:
     """Examples trained on since the start."""
     unmeasured: int = 0
     """Examples trained on since the last evaluation."""
+    may_have_lost: bool = False
+    """Whether a run may have diverged."""
 
 
 class Cohort(nn.Module):
@@ -182,6 +184,7 @@ class Cohort(nn.Module):
         self._predictions: dict[int, Prediction] = {}
         self._held: dict[str, tuple[Prediction, Tensor]] = {}
         self._measured: dict[str, SmallMeasurement] = {}
+        self._lane_weights: LaneWeights | None = None
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -194,6 +197,11 @@ class Cohort(nn.Module):
         own, data = self.network.input_scale, {"train": self.train_x, "test": self.test_x}
         return Values(shape, data, self.dtype, self._scale / own, 1 / own)
 
+    def _lanes(self) -> LaneWeights:
+        if self._lane_weights is None:
+            self._lane_weights = LaneWeights(self.network)
+        return self._lane_weights
+
     def _training(self, span: Span) -> Training:
         """Return the training steps for the batch size of a span."""
         batch = span.batch_size
@@ -202,7 +210,7 @@ class Cohort(nn.Module):
             seeds, device = self.grid.seeds, self.device
             if suits(self.network, self._plain, batch, device):
                 x, y = self.train_x, self.train_y
-                self._trainings[batch] = SmallTraining(self.network, x, self._scale, y, batch)
+                self._trainings[batch] = SmallTraining(self._lanes(), x, self._scale, y, batch)
                 return self._trainings[batch]
             example = 1 if self.network.takes_positions else self.train_x[0].numel()
             values = row_length(example) * seeds * batch
@@ -236,9 +244,12 @@ class Cohort(nn.Module):
         if self.rule.fused:
             rates *= -1 / span.batch_size
         trace = training.train(span, indices, rates)
+        if self._lane_weights is not None and not isinstance(training, SmallTraining):
+            self._lane_weights.stale = True
         finite = torch.isfinite(trace)
         # Asking a GPU would be to wait for it.
         if finite.is_cuda or not finite.all():
+            self.records.may_have_lost = True
             first_bad = span.step + (~finite).int().argmax(0)
             lost = alive & ~finite.all(0)
             self.diverged_at.copy_(torch.where(lost, first_bad, self.diverged_at))
@@ -271,7 +282,9 @@ class Cohort(nn.Module):
     def _evaluate_split(self, name: str) -> dict[str, npt.NDArray[np.float64]]:
         sums = self._sums(name)
         # A diverged run has no metrics; a loss that overflowed is a divergence too.
-        lost = (_flat(self.diverged_at) >= 0) | ~np.isfinite(sums["loss"])
+        lost = ~np.isfinite(sums["loss"])
+        if self.records.may_have_lost:
+            lost |= _flat(self.diverged_at) >= 0
         examples = self._split(name)[2].shape[1]
         return {metric: np.where(lost, np.nan, total / examples) for metric, total in sums.items()}
 
@@ -289,7 +302,7 @@ class Cohort(nn.Module):
             return {"loss": self._measured[name]()}
         if suits(self.network, self._plain, positions.shape[1], self.device):
             data = self.test_x if split == "test" else self.train_x
-            given = (self.network, data, self._scale, targets, positions)
+            given = (self._lanes(), data, self._scale, targets, positions)
             self._measured[name] = SmallMeasurement(*given)
             return {"loss": self._measured[name]()}
         totals: dict[str, Tensor] = {}

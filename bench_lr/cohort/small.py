@@ -47,10 +47,14 @@ def suits(network: CohortNetwork, plain: bool, batch: int, device: torch.device)
     return weights * batch <= _MOST
 
 
-class _Lanes:
-    """Weights and activations with the runs last, side by side in vectors, for one batch size."""
+class LaneWeights:
+    """Weights with the runs last, side by side in vectors: [outputs, inputs + 1, R] a layer.
 
-    def __init__(self, network: CohortNetwork, batch: int) -> None:
+    They are ahead of the network's own only inside a call of `SmallTraining.train`; what else
+    changes the network's must say so by setting `stale`.
+    """
+
+    def __init__(self, network: CohortNetwork) -> None:
         from bench_lr.cohort import fused, vectors
 
         stack = stack_of(network)
@@ -67,17 +71,22 @@ class _Lanes:
         self.kinds = np.array([codes[kind] for _, kind in stack])
         self._dtype = self._layers[0].weight.dtype
         self.padded = vectors.padded(self.runs, self._dtype.itemsize)
-        # [outputs, inputs + 1, R].
         self.weights = tuple(self.memory(it.outputs, it.inputs + 1) for it in self._layers)
+        self._here = [mine[..., : self.runs].transpose(2, 0, 1) for mine in self.weights]
+        self._there = [layer.weight.flatten(0, 1).numpy() for layer in self._layers]
         self.widths = [self._layers[0].inputs, *(layer.outputs for layer in self._layers)]
-        self.activations = tuple(self.memory(width + 1, batch) for width in self.widths)
-        for activation in self.activations:
-            activation[-1] = 1
-        self.wanted = self.memory(self.widths[-1], batch)
+        self.stale = True
 
     def memory(self, *shape: int) -> npt.NDArray[np.floating]:
         """Return zeros, (*shape, R); PyTorch's memory begins at a cache line, NumPy's does not."""
         return torch.zeros(*shape, self.padded, dtype=self._dtype).numpy()
+
+    def activations(self, batch: int) -> tuple[npt.NDArray[np.floating], ...]:
+        """Return memory for the inputs and the outputs of every layer, ones behind them."""
+        found = tuple(self.memory(width + 1, batch) for width in self.widths)
+        for activation in found:
+            activation[-1] = 1
+        return found
 
     def number(self, value: float) -> np.floating:
         """Return a number as precise as the weights."""
@@ -85,15 +94,16 @@ class _Lanes:
         return precise
 
     def take(self) -> None:
-        """Copy the weights of the network here."""
-        for mine, layer in zip(self.weights, self._layers, strict=True):
-            mine[..., : self.runs] = layer.weight.flatten(0, 1).numpy().transpose(1, 2, 0)
+        """Copy the weights of the network here, unless they are the same."""
+        if self.stale:
+            for mine, theirs in zip(self._here, self._there, strict=True):
+                mine[...] = theirs
+            self.stale = False
 
     def give_back(self) -> None:
         """Copy the weights to the network."""
-        for mine, layer in zip(self.weights, self._layers, strict=True):
-            theirs = layer.weight.flatten(0, 1).numpy()
-            theirs[...] = mine[..., : self.runs].transpose(2, 0, 1)
+        for mine, theirs in zip(self._here, self._there, strict=True):
+            theirs[...] = mine
 
 
 class SmallTraining:
@@ -108,13 +118,15 @@ class SmallTraining:
     """
 
     def __init__(
-        self, network: CohortNetwork, data: Tensor, scale: float, targets: Tensor, batch: int
+        self, lanes: LaneWeights, data: Tensor, scale: float, targets: Tensor, batch: int
     ) -> None:
         from bench_lr.cohort import fused
 
         self._compiled = fused.train
-        self._lanes = lanes = _Lanes(network, batch)
-        self._gradients = tuple(lanes.memory(width + 1, batch) for width in lanes.widths)
+        self._lanes = lanes
+        self._activations = lanes.activations(batch)
+        self._gradients = lanes.activations(batch)
+        self._wanted = lanes.memory(lanes.widths[-1], batch)
         self._data, self._targets = data.numpy(), targets.numpy()
         self._scale, self._one = lanes.number(scale), lanes.number(1)
 
@@ -126,7 +138,7 @@ class SmallTraining:
         self._compiled(
             *(indices.numpy(), self._data, self._scale, self._targets, self._one),
             *(rates.flatten(1).numpy(), lanes.arms, lanes.weights, lanes.kinds),
-            *(lanes.activations, self._gradients, lanes.wanted, losses),
+            *(self._activations, self._gradients, self._wanted, losses),
         )
         lanes.give_back()
         return torch.from_numpy(losses).view(rates.shape)
@@ -143,27 +155,23 @@ class SmallMeasurement:
     """
 
     def __init__(
-        self,
-        network: CohortNetwork,
-        data: Tensor,
-        scale: float,
-        targets: Tensor,
-        positions: Tensor,
+        self, lanes: LaneWeights, data: Tensor, scale: float, targets: Tensor, positions: Tensor
     ) -> None:
         from bench_lr.cohort import fused
 
         self._measure = fused.measure
-        self._lanes = lanes = _Lanes(network, positions.shape[1])
-        positions, one = positions.contiguous(), lanes.number(1)
-        fused.spread(
-            positions.numpy(), data.numpy(), lanes.number(scale), lanes.arms, lanes.activations[0]
-        )
-        fused.spread(positions.numpy(), targets.numpy(), one, lanes.arms, lanes.wanted)
+        self._lanes = lanes
+        examples = positions.shape[1]
+        self._activations = lanes.activations(examples)
+        self._wanted = lanes.memory(lanes.widths[-1], examples)
+        where, arms = positions.contiguous().numpy(), lanes.arms
+        fused.spread(where, data.numpy(), lanes.number(scale), arms, self._activations[0])
+        fused.spread(where, targets.numpy(), lanes.number(1), arms, self._wanted)
 
     def __call__(self) -> npt.NDArray[np.float64]:
         """Return the sums over the examples of the losses, shape (runs,)."""
         lanes = self._lanes
         lanes.take()
         losses = np.zeros(lanes.runs)
-        self._measure(lanes.weights, lanes.kinds, lanes.activations, lanes.wanted, losses)
+        self._measure(lanes.weights, lanes.kinds, self._activations, self._wanted, losses)
         return losses

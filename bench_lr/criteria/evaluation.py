@@ -71,13 +71,14 @@ def evaluate(kind: str, arms: Mapping[str, ArrayLike], **params: Any) -> Criteri
     Returns
     -------
     CriterionResult
-        "incomplete", without numbers, if there are fewer seeds than the kind needs.
+        "incomplete", without numbers, if there are several seeds but fewer than the kind needs.
 
     Raises
     ------
     CriterionError
         Unknown kind, unknown, missing or wrong parameters, unknown arms (each with the nearest
-        match), arms that are empty, not paired or of the wrong shape, or nothing but diverged runs.
+        match), arms that are empty, not paired or of the wrong shape, a single seed, or nothing but
+        diverged runs.
     """
     known = find(kind)
     arrays = _arrays(arms)
@@ -95,6 +96,9 @@ def evaluate(kind: str, arms: Mapping[str, ArrayLike], **params: Any) -> Criteri
     seeds = len(next(iter(used.values())))
     agree = all(bool((values == values[:1]).all()) for values in used.values())
     needed = 1 if params.get("exact") and agree else known.min_seeds
+    if known.shape != "values" and seeds == 1 < needed:
+        exact = ", or exact=True for a number without chance" if "exact" in parameters(kind) else ""
+        raise CriterionError(f"{kind}: one seed shows no spread to judge by: {needed} seeds{exact}")
     if known.shape != "values" and seeds < needed:
         default = parameters(kind).get(known.margin_param)
         margin = params.get(known.margin_param, default.default if default else None)
