@@ -62,6 +62,17 @@ def verdict_of(claim: Claim, root: Path | None = None) -> VerdictWord | None:
     return None if entry is None else cast("VerdictWord", entry["verdict"])
 
 
+def deviations(claim: Claim, root: Path | None = None) -> dict[str, float]:
+    """Between-seed standard deviations recorded for a claim, by criterion.
+
+    Those of its own profile if there are any, else of another.
+    """
+    entries = read(claim.id, root)
+    known: dict[str, Any] = entries.get(claim.profile.name) or next(iter(entries.values()), {})
+    listed = known.get("criteria", [])
+    return {item["id"]: item["sd"] for item in listed if item.get("sd") is not None}
+
+
 def compared(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> Comparison:
     """Compare judged claims with what is recorded for their profiles; see `bench_lr.changes`.
 

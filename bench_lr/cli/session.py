@@ -6,23 +6,23 @@ import argparse
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from bench_lr import drive, recorded
 from bench_lr.changes import Comparison
-from bench_lr.claims import ConfigError, Problem, load_claims
+from bench_lr.claims import ConfigError, load_claims
 from bench_lr.claims.check import check_claim
-from bench_lr.claims.problems import unknown
 from bench_lr.cli import moved
+from bench_lr.cli.live import duration, progress
+from bench_lr.cli.refusals import expecting_problems, launching_problems
 from bench_lr.design import Remark, remarks
 from bench_lr.identity import run_ids
 from bench_lr.judge import judge
@@ -38,8 +38,6 @@ from bench_lr.verdict import ClaimVerdict
 if TYPE_CHECKING:
     from bench_lr.report import Expect
 
-PLAIN_SECONDS = 15.0
-"""Between progress lines where there is no terminal."""
 STYLES = {
     "reproduced": "green",
     "refuted": "red",
@@ -80,8 +78,8 @@ class Session:
         device = getattr(options, "device", "auto")
         expect: Expect = getattr(options, "expect", "none")
         if problems := [
-            *_launching_problems(launcher, device),
-            *_expecting_problems(expect, overrides, in_looks),
+            *launching_problems(launcher, device),
+            *expecting_problems(expect, overrides, in_looks),
         ]:
             raise ConfigError(problems)
         claims = load_claims(
@@ -141,7 +139,7 @@ class Session:
 
     def _remarks(self) -> list[Remark]:
         """What makes the claims hard to decide, as far as recorded deviations tell."""
-        return [r for claim in self.claims for r in remarks(claim, recorded_sd(claim))]
+        return [r for claim in self.claims for r in remarks(claim, recorded.deviations(claim))]
 
     def _runs_per_cohort(self, run: RunConfig) -> int:
         return GPU_RUNS_PER_COHORT if self._on_gpu else runs_on_cpu(run)
@@ -173,7 +171,7 @@ class Session:
         self._judge_ready(waiting, fallen)
         if plan.jobs:
             folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
-            with self._progress() as show:
+            with progress(self.console, self.say) as show:
 
                 def watch(status: Status) -> None:
                     show(status)
@@ -244,20 +242,6 @@ class Session:
             self.say("\n".join(log.read_text(errors="replace").splitlines()[-8:]), "dim")
         self.say(f"the jobs' output is in {log}; run again to train what is missing")
 
-    @contextmanager
-    def _progress(self) -> Iterator[_Show]:
-        if not self.console.is_terminal:
-            yield _PlainProgress(self)
-            return
-        bar = Progress(
-            BarColumn(), TextColumn("{task.description}"), console=self.console, transient=True
-        )
-        with bar:
-            task = bar.add_task("starting", total=1.0)
-            yield lambda status: bar.update(
-                task, completed=status.share, description=progress_text(status)
-            )
-
     # --- report -------------------------------------------------------------------------------
 
     def compared(self, verdicts: Sequence[ClaimVerdict]) -> Comparison | None:
@@ -302,42 +286,6 @@ class Session:
         return 0
 
 
-class _PlainProgress:
-    """A line now and then, where there is no terminal."""
-
-    def __init__(self, session: Session) -> None:
-        self._session, self._last = session, 0.0
-
-    def __call__(self, status: Status) -> None:
-        if status.elapsed - self._last >= PLAIN_SECONDS:
-            self._last = status.elapsed
-            self._session.say(progress_text(status))
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Show = Callable[[Status], None]
-
-
-def progress_text(status: Status) -> str:
-    """Return one line: jobs and runs done of all, share, time left."""
-    left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
-    return (
-        f"{status.share:4.0%}  jobs {status.jobs_done}/{status.jobs}, "
-        f"runs {status.runs_done}/{status.runs}{left}"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def new_folder(parent: Path, name: str) -> Path:
     """Make and return a folder that no other session has, even one started the same second."""
     parent.mkdir(parents=True, exist_ok=True)
@@ -348,39 +296,6 @@ def new_folder(parent: Path, name: str) -> Path:
     raise AssertionError("unreachable")
 
 
-def _launching_problems(launcher: str, device: str) -> Iterator[Problem]:
-    """What keeps the jobs from starting at all."""
-    if launcher == "slurm":
-        yield Problem("command line", "launcher", "'slurm'", "joblib or local in this version")
-    elif launcher not in drive.LOCAL_LAUNCHERS:
-        names = drive.launchers()
-        if launcher not in names:
-            yield unknown("command line", "launcher", launcher, names)
-    elif device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            yield Problem("command line", "device", "'cuda', with no CUDA device here", "auto, cpu")
-
-
-def recorded_sd(claim: Claim) -> dict[str, float]:
-    """Between-seed deviations recorded for a claim, by criterion; its own profile's if there is."""
-    entries = recorded.read(claim.id)
-    known: dict[str, Any] = entries.get(claim.profile.name) or next(iter(entries.values()), {})
-    listed = known.get("criteria", [])
-    return {item["id"]: item["sd"] for item in listed if item.get("sd") is not None}
-
-
 def _another_look(verdict: ClaimVerdict) -> Claim | None:
     """Return a claim at its next look if more seeds could decide it."""
     return next_look(verdict.claim) if verdict.verdict == "inconclusive" else None
-
-
-def _expecting_problems(expect: Expect, overrides: Overrides, in_looks: bool) -> Iterator[Problem]:
-    """What is recorded says nothing about other settings, nor about seeds by need."""
-    if expect == "recorded" and in_looks:
-        allowed = "the seeds of the record where it is expected"
-        yield Problem("command line", "--seeds", "auto", allowed)
-    if expect == "recorded" and overrides.changes_training:
-        allowed = "no settings where the record is expected"
-        yield Problem("command line", "--", " ".join(overrides.settings), allowed)

@@ -25,7 +25,6 @@ def run(options: argparse.Namespace) -> int:
     from bench_lr.budget import budget
     from bench_lr.claims import load_claims
     from bench_lr.claims.check import check_claim
-    from bench_lr.cli.session import recorded_sd
     from bench_lr.design import remarks
     from bench_lr.plan import make_plan
     from bench_lr.store import Store
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         for criterion in spec.criteria:
             params = ", ".join(f"{k}={v}" for k, v in criterion.params.items())
             console.print(Text(f"{criterion.role} {criterion.id}: {criterion.kind}({params})"))
-        for remark in remarks(claim, recorded_sd(claim)):
+        for remark in remarks(claim, recorded.deviations(claim)):
             console.print(Text(f"design: {remark.criterion}: {remark.text}", style="yellow"))
         plan = make_plan([claim], Store(options.store), 16)
         console.print(
