@@ -125,7 +125,8 @@ def test_exact_counts_need_one_seed_only(kind, value, verdict):
     result = evaluate(kind, arms, **TC, margin=2.0, exact=True)
     assert (result.verdict, result.estimate, result.ci) == (verdict, value, (value, value))
     assert (result.seeds, result.sd, result.p_value) == (1, 0.0, None)
-    assert evaluate(kind, arms, **TC, margin=2.0).verdict == "incomplete"
+    with pytest.raises(CriterionError, match="one seed"):
+        evaluate(kind, arms, **TC, margin=2.0)
 
 
 def test_declaring_exact_what_varies_does_not_lower_the_number_of_seeds():
