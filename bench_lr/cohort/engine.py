@@ -167,7 +167,15 @@ class Cohort(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(blocks))
 
     def start(self) -> None:
-        """Build the optimizer's state, on the device the cohort is on by now."""
+        """Build the optimizer's state, on the device the cohort is on by now.
+
+        Raises
+        ------
+        ValueError
+            If it was made for a CPU and is elsewhere.
+        """
+        if self.network.takes_positions and self.device.type != "cpu":
+            raise ValueError(f"made for a CPU, not {self.device}: tell Cohort where it will train")
         optimizers = [run.optimizer for run in self.runs]
         rate = self._per_run([o.lr for o in optimizers])
         if self._plain:

@@ -11,6 +11,7 @@ from torch import nn
 
 from bench_lr.cohort import gather, sparse
 from bench_lr.cohort.engine import Cohort
+from bench_lr.cohort.grouping import arrange
 from bench_lr.cohort.pixels import Pixels, pixels_of
 from bench_lr.cohort.sparse import SparseLinear, pixels_for
 from bench_lr.data import Dataset, load
@@ -169,6 +170,15 @@ def test_it_is_chosen_where_it_pays() -> None:
     assert pixels_for(convolution, dark, CPU) is None
     assert pixels_for(wide, dark, torch.device("cuda")) is None
     assert pixels_for(wide, load("curve"), CPU) is None
+
+
+@pytest.mark.usefixtures("always")
+def test_a_cohort_made_for_a_cpu_says_so_elsewhere() -> None:
+    (ordered,) = arrange(sweep(config()))
+    cohort = Cohort(ordered, images(0.2))
+    assert is_sparse(cohort)
+    with pytest.raises(ValueError, match="made for a CPU, not meta"):
+        cohort.to("meta").start()
 
 
 def test_a_dense_data_set_trains_by_matrix_products() -> None:
