@@ -193,7 +193,8 @@ def train(  # type: ignore[no-untyped-def]
             for b in range(batch):
                 for r in range(losses.shape[1]):
                     error = out[o, b, r] - wanted[o, b, r]
-                    losses[s, r] += np.float64(error) * np.float64(error)
+                    # Squared as precisely as it is: what overflows in training has diverged.
+                    losses[s, r] += np.float64(error * error)
                     delta[o, b, r] = error * rates[s, r]
         for r in range(losses.shape[1]):
             losses[s, r] /= 2 * batch
@@ -231,5 +232,5 @@ def measure(weights, kinds, activations, wanted, losses):  # type: ignore[no-unt
     for o in range(wanted.shape[0]):
         for b in range(wanted.shape[1]):
             for r in range(len(losses)):
-                error = np.float64(out[o, b, r] - wanted[o, b, r])
-                losses[r] += error * error / 2
+                error = out[o, b, r] - wanted[o, b, r]
+                losses[r] += np.float64(error * error) / 2

@@ -12,7 +12,7 @@ from bench_lr.cohort.losses import HalfMSE
 from bench_lr.cohort.network import CohortNetwork, LiftedNetwork
 from bench_lr.cohort.timetable import Span
 
-_MOST = 4096
+_MOST = 1 << 17
 """Weights times batch size up to which a compiled loop beats one PyTorch call an operation."""
 
 Stack = list[tuple[Linear, type[nn.Module] | None]]

@@ -132,7 +132,7 @@ def test_a_run_that_diverges_touches_no_other(points: Dataset) -> None:
     [
         {"optimizer": OptimizerConfig(0.1, momentum=0.9)},
         {"optimizer": OptimizerConfig(0.1, weight_decay=0.1)},
-        {"model": ModelConfig((Linear(400), Sigmoid(), Linear(1)))},
+        {"model": ModelConfig((Linear(9000), Sigmoid(), Linear(1)))},
         {"model": ModelConfig((Linear(4, bias=False), Sigmoid(), Linear(1)))},
         {"model": ModelConfig((Linear(4), Sigmoid(), Linear(1), Sigmoid()))},
     ],
