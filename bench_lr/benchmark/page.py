@@ -16,12 +16,14 @@ from bench_lr.benchmark.record import Record, number
 from bench_lr.benchmark.ways import OURS, PEERS, WAYS
 from bench_lr.benchmark.workloads import WORKLOADS
 from bench_lr.figures.style import EXPECTED, FAINT, INK, MUTED, save, theme
+from bench_lr.marked import BEGIN as BEGIN
+from bench_lr.marked import END as END
+from bench_lr.marked import put as put
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 OURS_COLOUR, OURS_PALE = "#00735c", "#8fc1b5"
 OFF_SCALE = 20.0
 """How many times the fastest rate the limit may be and still be drawn."""
@@ -59,21 +61,6 @@ def markdown(measured: Record) -> str:
         cells = ["" if r is None else f"{number(r)} x" for r in ratios]
         lines.append(f"| `{name}` | " + " | ".join([*cells, share]) + " |")
     return "\n".join(lines)
-
-
-def put(text: str, table: str) -> str:
-    """Return a page with what is between its markers replaced.
-
-    Raises
-    ------
-    ValueError
-        If the page does not have both markers once, in order.
-    """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page needs {BEGIN} and, after it, {END}")
-    return f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}"
 
 
 def draw(measured: Record) -> Figure:

@@ -13,8 +13,10 @@ from bench_lr.calibration.record import (
     families,
 )
 from bench_lr.calibration.setups import SETUPS
+from bench_lr.marked import BEGIN as BEGIN
+from bench_lr.marked import END as END
+from bench_lr.marked import put as put
 
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 LOOKS_BEGIN, LOOKS_END = "<!-- looks: begin -->", "<!-- looks: end -->"
 USED_AT = (0.0, 0.5, 1.0, 2.0)
 """Effects, in SDs beyond the margin, at which the seeds that a verdict takes are told."""
@@ -87,21 +89,6 @@ def markdown_of_looks(found: Calibration) -> str:
         cells += [f"{found.seeds_used(kind, effect):.1f}" for effect in USED_AT]
         lines.append(f"| `{kind}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def put(text: str, table: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
-    """Return a page with what is between its markers replaced.
-
-    Raises
-    ------
-    ValueError
-        If the page does not have both markers, in order.
-    """
-    head, begin, rest = text.partition(begin_mark)
-    _, end, tail = rest.partition(end_mark)
-    if not begin or not end:
-        raise ValueError(f"the page needs {begin_mark} and, after it, {end_mark}")
-    return f"{head}{begin_mark}\n\n{table}\n\n{end_mark}{tail}"
 
 
 def write(found: Calibration, folder: Path) -> None:
