@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
+from bench_lr.keys import canonical_json, digest, stream_key
 from bench_lr.schema import RunConfig
+
+__all__ = [
+    "ENGINE_VERSION",
+    "canonical_json",
+    "config_dict",
+    "digest",
+    "run_id",
+    "run_ids",
+    "stream_key",
+]
 
 ENGINE_VERSION = 3
 """Raised by hand when a change of the engine changes numbers: old results are then retrained."""
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no spaces and no NaN: equal content gives equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(*parts: Any) -> str:
-    """SHA-256 (hex) of the canonical JSON of `parts`."""
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
 def config_dict(config: Any) -> dict[str, Any]:
@@ -76,12 +76,3 @@ def run_ids(configs: Iterable[RunConfig]) -> list[str]:
         hashlib.sha256((whole % tuple(map(spelled, values(config)))).encode()).hexdigest()
         for config in configs
     ]
-
-
-def stream_key(*parts: Any) -> int:
-    """A 128-bit key for a counter-based generator, from what the stream may depend on.
-
-    Composition independence rests on this: a stream's key names the seed and the purpose
-    (init, order, split, dropout), never the LR or the cohort.
-    """
-    return int(digest(*parts)[:32], 16)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench_lr import criteria
+from bench_lr.calculations import is_simulated
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria import CriterionError, CriterionResult
 from bench_lr.identity import run_ids
@@ -212,7 +213,14 @@ def _given(
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
     """Arms and parameters of a criterion, as `criteria.evaluate` wants them."""
     chosen = selected_arms(claim, spec)
-    arms = {name: calculations[name] for name in chosen if name in calculations}
+    shape = criteria.KINDS[spec.kind].shape
+    arms = {
+        name: calculations[name]
+        if shape == "values" or is_simulated(claim.spec.calculations[name])
+        else calculations[name].reshape(1, -1)
+        for name in chosen
+        if name in calculations
+    }
     params = criterion_params(claim, spec)
     times: Floats | None = None
     parts = _arms(claim)

@@ -141,13 +141,16 @@ def write(verdict: ClaimVerdict, section: str, figure: Path, root: Path | None =
 
 
 def summary(verdict: ClaimVerdict) -> str:
-    """CSV of every arm's metrics at every evaluation: mean, SD and number of seeds."""
+    """CSV of every arm's metrics at every evaluation: mean, SD and number of seeds.
+
+    Of a claim that trains nothing, the calculations: their numbers, or means over seeds.
+    """
     frame = verdict.frame
     if frame.empty:
         rows = [
             f"{name},{index},{value:.10g}"
             for name, values in verdict.calculations.items()
-            for index, value in enumerate(values)
+            for index, value in enumerate(values.mean(axis=0) if values.ndim == 2 else values)
         ]
         return "\n".join(["calculation,index,value", *rows]) + "\n"
     keys = ["arm", "epoch", "step", "examples", "split", "metric"]

@@ -73,8 +73,8 @@ class ClaimVerdict:
     frame : DataFrame
         Tidy results of the claim's runs: arm, seed, step, epoch, examples, metric, split, value.
         Empty for a claim that trains nothing.
-    calculations : mapping of name to array, shape (values,)
-        What the claim's calculations gave.
+    calculations : mapping of name to array, shape (values,), (seeds,) or (seeds, values)
+        What the claim's calculations gave; seeds are of simulations.
     recorded : VerdictWord or None
         The verdict under ``reproductions/`` for this profile, if any.
     runs, missing, failed, diverged : int

@@ -44,7 +44,10 @@ def values(
     """
     import seaborn as sns
 
-    computed = {name: np.ravel(array) for name, array in verdict.calculations.items()}
+    computed = {
+        name: np.ravel(array.mean(axis=0) if array.ndim == 2 else array)
+        for name, array in verdict.calculations.items()
+    }
     tables = printed if isinstance(printed, Mapping) else {}
     if printed is not None and not tables and computed:
         tables = {next(iter(computed)): [float(value) for value in _list(printed)]}

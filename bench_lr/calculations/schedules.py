@@ -1,4 +1,4 @@
-"""Numbers that a claim states and that follow from a formula, without training."""
+"""Learning rates that a schedule gives, and that a source prints."""
 
 from __future__ import annotations
 
@@ -48,6 +48,3 @@ class RecursiveStepDecay:
         # The exponents 1 + 2 + ... + n of n changes add up to n (n + 1) / 2.
         result: Floats = self.lr * np.power(self.factor, changes * (changes + 1) / 2)
         return result
-
-
-Calculation = Annotated[ScheduleValues | RecursiveStepDecay, Field(discriminator="kind")]
