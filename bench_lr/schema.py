@@ -26,6 +26,8 @@ Split = Literal["validation", "test"]
 COUNTS = ("steps", "examples")
 """Metrics that every run has, whatever it is evaluated on."""
 METRICS = ("loss", "accuracy", *COUNTS)
+TRAINING_METRICS = ("loss",)
+"""Metrics that every run has on split ``train``: of its minibatches, as it trained on them."""
 Init = Literal["xavier_uniform", "he_normal", "he_uniform"]
 
 # --- layers -----------------------------------------------------------------------------------

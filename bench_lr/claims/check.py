@@ -9,7 +9,7 @@ from typing import Any
 from bench_lr import criteria, figures
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
-from bench_lr.schema import COUNTS, METRICS, Claim, CriterionSpec, Measure
+from bench_lr.schema import COUNTS, METRICS, TRAINING_METRICS, Claim, CriterionSpec, Measure
 
 NO_CHANGE = ("equivalent", "curves_match")
 """Kinds that say that nothing changes."""
@@ -123,6 +123,8 @@ def _measure_problems(
     runs = [arm.runs[0] for arm in claim.arms if arm.name in chosen]
     if what.metric not in COUNTS and runs:
         splits = sorted(set.intersection(*(set(run.evaluation.splits) for run in runs)))
+        if what.metric in TRAINING_METRICS:
+            splits.append("train")
         if what.split not in splits:
             yield unknown(claim.file, f"{key}.split", what.split, splits)
     if what.metric == "accuracy" and any(run.task.loss == "half_mse" for run in runs):

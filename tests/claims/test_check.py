@@ -52,6 +52,12 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "lr=0.2, lr=0.5, lr=0.8",
     ),
     "no measure": (drop(*CRITERION, "measure"), "criteria.best.measure", "nothing", "a measure"),
+    "accuracy of the minibatches": (
+        put(*CRITERION, "measure", "split", value="train"),
+        "criteria.best.measure.split",
+        "'train'",
+        "validation",
+    ),
     "unknown metric": (
         put(*CRITERION, "measure", "metric", value="acuracy"),
         "criteria.best.measure.metric",
@@ -227,3 +233,11 @@ def test_what_hangs_on_unknown_arms_is_not_checked(tmp_path: Path) -> None:
     content["criteria"].append(ordered)
     (claim,) = load(write(tmp_path, {"me/one": content}))
     assert check_claim(without_arms(claim)) == []
+
+
+def test_the_loss_of_the_minibatches_can_be_measured(tmp_path: Path) -> None:
+    def of_training(content: dict[str, Any]) -> None:
+        content["criteria"][0]["measure"] |= {"metric": "loss", "split": "train"}
+        content["criteria"][0]["params"]["larger_is_better"] = False
+
+    assert check_claim(loaded(tmp_path, of_training)) == []
