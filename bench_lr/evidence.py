@@ -14,6 +14,7 @@ from bench_lr import figures, recorded
 from bench_lr.claims import claim_files, conf_roots, load_claims
 from bench_lr.criteria import CriterionResult
 from bench_lr.figures.scoreboard import draw_scoreboard
+from bench_lr.record_index import most_faithful
 from bench_lr.report import draw_figure, markdown
 from bench_lr.report.sections import figure_name, section
 from bench_lr.schema import Claim
@@ -91,11 +92,11 @@ def write_scoreboard(root: Path) -> None:
 def restore(claim_id: str, root: Path) -> ClaimVerdict | None:
     """Return a recorded claim as a verdict without its runs; None if nothing is recorded."""
     profiles = recorded.read(claim_id, root)
-    known = [name for name in recorded.FIDELITY if name in profiles]
-    if not known:
+    best = most_faithful(profiles)
+    if not best:
         return None
-    (claim,) = load_claims([claim_id], known[-1])
-    return _restored(claim, profiles[known[-1]])
+    (claim,) = load_claims([claim_id], best)
+    return _restored(claim, profiles[best])
 
 
 def _restored(claim: Claim, entry: Mapping[str, Any]) -> ClaimVerdict:

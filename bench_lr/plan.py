@@ -116,6 +116,16 @@ def runs_on_cpu(run: RunConfig) -> int:
     return min(most, max(least, CPU_COHORT_BYTES // (4 * values)))
 
 
+def seconds_of_claim(claim: Claim) -> float:
+    """Estimated time of a claim's runs on one core, trained for this claim alone."""
+    runs = dict.fromkeys(run for arm in claim.arms for run in arm.runs)
+    return sum(
+        seconds_of(part)
+        for group in arrange(list(runs))
+        for part in divide(group, runs_on_cpu(group[0]))
+    )
+
+
 def make_plan(
     claims: Sequence[Claim], store: Store, runs_per_cohort: int | Callable[[RunConfig], int]
 ) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,28 +11,15 @@ from typing import Any, cast
 
 from bench_lr.changes import Change, Comparison, compare
 from bench_lr.findings import Finding, check_entries, entry_of, finding, finding_of
+from bench_lr.record_index import FIDELITY
+from bench_lr.record_index import folder as folder
 from bench_lr.schema import Claim
 from bench_lr.store import write_atomic
 from bench_lr.verdict import ClaimVerdict, VerdictWord
 
-ENVIRONMENT = "BENCH_LR_REPRODUCTIONS"
-FIDELITY = ("quick", "standard", "full")
-"""Profiles from the least to the most faithful; the best one recorded is shown."""
-
 
 class RecordError(Exception):
     """Recorded evidence cannot be read, or there is nothing fit to record."""
-
-
-def folder() -> Path:
-    """Where the evidence lies: ``BENCH_LR_REPRODUCTIONS``, the checkout, or inside the wheel."""
-    if given := os.environ.get(ENVIRONMENT):
-        return Path(given)
-    package = Path(__file__).resolve().parent
-    checkout = package.parent
-    if (checkout / "pyproject.toml").is_file():
-        return checkout / "reproductions"
-    return package / "reproductions"
 
 
 def read(claim_id: str, root: Path | None = None) -> dict[str, Any]:

@@ -485,6 +485,53 @@ def test_list_gives_objects_with_id_source_and_cost(call: Call, capsys: Capture)
     assert "ai_edu" not in output
 
 
+def test_list_groups_claims_by_source_and_shows_what_is_recorded(
+    call: Call, record: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = write(tmp_path / "conf", {"me/true": edited(), "you/true": edited()})
+    told = [{"statement": "It is nice.", "place": "page 2", "reason": "an opinion"}]
+    book = {"title": "A book", "kind": "book", "place": "x", "not_testable": told}
+    (conf / "source").mkdir()
+    (conf / "source" / "me.yaml").write_text(json.dumps(book))
+    monkeypatch.setenv("BENCH_LR_CONF", str(conf))
+    capsys.readouterr()
+    assert call("list", "me/*", "you/*") == 0
+    output = capsys.readouterr().out
+    heads = ["me  A book (book)  1 claim", "you  1 claim", "2 claims in all"]
+    assert [line for line in output.splitlines() if line in heads] == heads
+    assert "me/true   seconds  reproduced (quick)" in output
+    assert "you/true  seconds" in output
+    assert "me: It is nice. (page 2)" in output.split("Not testable")[1]
+    assert "why not: an opinion" in output
+    # What cannot be tested is no claim.
+    assert call("list", "me/*", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["id"], row["recorded"]) for row in rows] == [("me/true", "reproduced")]
+    assert call("list", "me/*", "--json", "--not-testable") == 0
+    assert json.loads(capsys.readouterr().out) == [{"source": "me", **told[0]}]
+    assert call("list", "you/*", "--json", "--not-testable") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_list_tells_times_where_asked(call: Call, capsys: Capture) -> None:
+    assert call("list", "me/*", "--times", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert all(row["seconds"] > 0 and row["profile"] == "quick" for row in rows)
+    assert call("list", "me/*", "--times", "--profile", "standard") == 0
+    assert "at standard" in capsys.readouterr().out
+    assert call("list", "me/*", "--times", "--profile", "qick") == 2
+
+
+def test_a_source_file_with_a_mistake_is_bad_input(
+    call: Call, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "source").mkdir(parents=True)
+    (tmp_path / "conf" / "source" / "me.yaml").write_text("titel: A book")
+    monkeypatch.setenv("BENCH_LR_CONF", str(tmp_path / "conf"))
+    assert call("list") == 2
+    assert "did you mean 'title'?" in capsys.readouterr().err
+
+
 def test_list_tells_of_files_that_are_not_read(
     call: Call, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

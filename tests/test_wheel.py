@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench_lr.claims import claim_files, conf_roots
+from bench_lr.claims.sources import load_sources
 
 CHECKOUT = conf_roots()[-1].parent
 NO_INDEX = ("No matching distribution found", "Could not find a version", "Network is unreachable")
@@ -67,6 +68,11 @@ def test_every_claim_is_listed_from_inside_the_wheel(unpacked: Path, tmp_path: P
         file = Path(row["file"])
         assert unpacked / "bench_lr" / "conf" in file.parents
         assert file.is_file()
+    done = python(unpacked, tmp_path, "-m", "bench_lr", "list", "--json", "--not-testable")
+    assert done.returncode == 0, done.stderr
+    found = {row["source"] for row in json.loads(done.stdout)}
+    sources = load_sources(conf_roots()[-1:])
+    assert found == {name for name, source in sources.items() if source.not_testable} != set()
 
 
 def test_a_plan_can_be_made_and_a_job_composed(unpacked: Path, tmp_path: Path) -> None:
