@@ -186,6 +186,8 @@ def test_numbers_carry_the_units_of_what_was_measured() -> None:
     share = judged(kind="overtakes", estimate=0.8, ci=(0.5, 0.95), margin=10)
     assert shown(share).effect == "80 % [50, 95]"
     assert shown(share).margin == "epoch 10"
+    share = judged(kind="share", estimate=0.85, ci=(0.62, 0.97), margin=0.8)
+    assert (shown(share).effect, shown(share).margin) == ("85 % [62, 97]", "80 %")
     relative = judged(kind="equivalent", metric="loss", params={"relative": True}, margin=0.02)
     assert shown(relative).margin == "2 %"
     assert shown(judged(kind="slope", estimate=0.7, ci=(0.6, 0.8))).effect == "0.70 [0.60, 0.80]"

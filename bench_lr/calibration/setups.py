@@ -164,6 +164,14 @@ SETUPS = {
             "what makes a run diverge when it exceeds a limit",
         ),
         Setup(
+            "share",
+            "binomial test",
+            _level,
+            {"conditions": {"a": [0.0, None]}, "above": 0.5},
+            centre="median",
+            sd_of="the value that has to exceed a limit",
+        ),
+        Setup(
             "stays_within",
             _HOLM,
             _level,

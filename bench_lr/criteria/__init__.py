@@ -3,7 +3,15 @@
 A new kind is one function decorated with `criterion`, in a module imported here.
 """
 
-from bench_lr.criteria import best_arm, curves, divergence, exact, pairwise, trends  # noqa: F401
+from bench_lr.criteria import (  # noqa: F401
+    best_arm,
+    curves,
+    divergence,
+    exact,
+    pairwise,
+    share,
+    trends,
+)
 from bench_lr.criteria.evaluation import evaluate
 from bench_lr.criteria.registry import KINDS, Kind, arm_names, criterion, parameters
 from bench_lr.criteria.result import CriterionError, CriterionResult, Detail, Verdict

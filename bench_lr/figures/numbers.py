@@ -9,7 +9,7 @@ from bench_lr.verdict import Judged
 
 DIFFERENCES = ("best_arm", "superior", "non_inferior", "equivalent", "curves_match", "ordered")
 """Kinds whose estimate and margin are differences of the measured metric."""
-SHARES = ("overtakes", "diverges")
+SHARES = ("overtakes", "diverges", "share")
 """Kinds whose estimate is a share of seeds."""
 
 

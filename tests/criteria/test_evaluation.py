@@ -32,6 +32,7 @@ EVERY_KIND = {
     "table",
     "diverges",
     "stays_within",
+    "share",
 }
 
 

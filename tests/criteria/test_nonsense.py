@@ -53,7 +53,7 @@ def test_all_diverged(setup: Setup) -> None:
 def test_an_unknown_arm(setup: Setup) -> None:
     named = KINDS[setup.kind].arm_params[0]
     value = setup.params.get(named)
-    strange = {"nobody": 1.0} if isinstance(value, dict) else "nobody"
+    strange = {"nobody": next(iter(value.values()))} if isinstance(value, dict) else "nobody"
     if isinstance(value, list):
         strange = ["nobody"]
     given = {**setup.params, named: strange}
