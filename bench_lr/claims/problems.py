@@ -162,7 +162,7 @@ def _problem(schema: Any, error: dict[str, Any], content: object, file: str, key
             return Problem(file, f"{where}.kind", repr(tag), ", ".join(tags), nearest(tag, tags))
         case "union_tag_not_found":
             return Problem(file, where, found, "a mapping with a kind")
-    text = str(error["msg"]).removeprefix("Input should be ")
+    text = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     text = {"an object": "a mapping", "a valid array": "a list"}.get(text, text)
     return Problem(file, where, found, text)
 

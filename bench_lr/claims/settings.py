@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench_lr.budget import steps_per_epoch
 from bench_lr.claims.files import display, group_file, group_names, read_yaml
 from bench_lr.claims.problems import Problem, parse, unknown
-from bench_lr.schedules import Schedule
+from bench_lr.schedules import Plateau, RangeTest, Schedule
 from bench_lr.schema import (
     Arm,
     ArmKey,
@@ -100,13 +100,15 @@ class Resolver:
         """
         before = len(problems)
         setting = {**DEFAULTS, **setting}
+        found = {g: self._group(g, setting[g], file, problems) for g in GROUPS if g in setting}
+        if (found["schedule"] or {}).get("kind") == "range_test":
+            setting = {"lr": 1.0, **setting}
         missing = [name for name in REQUIRED if name not in setting]
         if "batches" not in setting:
             missing += [name for name in ("batch_size", "epochs") if name not in setting]
         if missing:
             problems.append(Problem(file, "", "no " + ", no ".join(missing), "a value each"))
             return None
-        found = {g: self._group(g, setting[g], file, problems) for g in GROUPS}
         if any(content is None for content in found.values()):
             return None
         task, model, optimizer, schedule = (dict(found[g] or {}) for g in GROUPS)
@@ -198,6 +200,7 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
             f"{size} + validation_size {run.task.validation_size}",
             f"at most the {available} training examples of {run.task.data}",
         )
+    found += _unsound_schedule(run, file)
     splits = run.evaluation.splits
     if len(set(splits)) < len(splits):
         problem("evaluate_on", "a split twice", "each split once")
@@ -206,6 +209,23 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
     if run.optimizer.nesterov and run.optimizer.momentum == 0:
         problem("nesterov", "true with momentum 0", "a momentum above 0")
     return found
+
+
+def _unsound_schedule(run: RunConfig, file: str) -> Iterator[Problem]:
+    """Yield what is wrong with a schedule in its run."""
+    schedule, rate = run.schedule, run.optimizer.lr
+    if isinstance(schedule, RangeTest) and rate != 1.0:
+        yield Problem(file, "lr", f"{rate} with schedule range_test", "1.0: its LRs are absolute")
+    if isinstance(schedule, Plateau):
+        watched = f"{schedule.metric} of {schedule.split}"
+        if schedule.split == "train":
+            if schedule.metric != "loss":
+                yield Problem(file, "schedule.metric", watched, "loss of train")
+        elif schedule.split not in run.evaluation.splits:
+            splits = ", ".join(run.evaluation.splits)
+            yield Problem(file, "schedule.split", watched, f"train, or evaluated on: {splits}")
+        if schedule.metric == "accuracy" and run.task.loss == "half_mse":
+            yield Problem(file, "schedule.metric", "accuracy of half_mse", "loss")
 
 
 def arm_settings(

@@ -134,7 +134,6 @@ class Cohort(nn.Module):
         widths = [prod(shape) for shape in shapes]
         values = grid.seeds * widths[0] + grid.runs * max(widths[1:])
         self._evaluated_together = max(8, _EVALUATION_VALUES // values)
-        self._lr = LearningRates(runs)
         self._plain = all(
             run.optimizer.momentum == 0 and run.optimizer.weight_decay == 0 for run in runs
         )
@@ -176,6 +175,7 @@ class Cohort(nn.Module):
         """
         if self.network.takes_positions and self.device.type != "cpu":
             raise ValueError(f"made for a CPU, not {self.device}: tell Cohort where it will train")
+        self._lr = LearningRates(self.runs)
         optimizers = [run.optimizer for run in self.runs]
         rate = self._per_run([o.lr for o in optimizers])
         if self._plain:
@@ -281,6 +281,7 @@ class Cohort(nn.Module):
         for name in self.config.evaluation.splits:
             for metric, means in self._evaluate_split(name).items():
                 values[metric, name] = means
+        self._lr.observe(values)
         steps = self.timetable.steps_by_epoch[span.epoch]
         records.step.append(last + 1)
         records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)

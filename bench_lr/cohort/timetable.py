@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench_lr.budget import steps_per_epoch
-from bench_lr.schedules import Clock
+from bench_lr.schedules import Clock, Plateau, Watch
 from bench_lr.schema import EvaluationConfig, Phase, RunConfig
 
 
@@ -120,7 +120,8 @@ class Timetable:
         """Return the time of every step from `first` to before `last`, or the end."""
         step = np.arange(first, self.steps if last is None else last)
         epoch = np.searchsorted(self.first_steps, step, side="right") - 1
-        return Clock(step=step.astype(np.float64), epoch=epoch.astype(np.float64))
+        part = (step - np.array(self.first_steps)[epoch]) / np.array(self.steps_by_epoch)[epoch]
+        return Clock(step.astype(np.float64), epoch.astype(np.float64), part)
 
 
 class LearningRates:
@@ -141,6 +142,25 @@ class LearningRates:
         self._schedules = schedules
         self._follows = np.array([schedules.index(run.schedule) for run in runs])
         self._first, self._table = 0, np.empty((0, len(runs)))
+        self._watches = [
+            (schedule, at := self._follows == index, Watch(schedule, self._base[at]))
+            for index, schedule in enumerate(schedules)
+            if isinstance(schedule, Plateau)
+        ]
+
+    def observe(self, measured: Mapping[tuple[str, str], npt.NDArray[np.float64]]) -> None:
+        """Let the schedules that watch a metric see an evaluation.
+
+        Parameters
+        ----------
+        measured : mapping of (metric, split) to array, shape (runs,)
+            Rates that `of` returns from now on depend on it, run by run.
+        """
+        for schedule, at, watch in self._watches:
+            key = schedule.metric, schedule.split
+            # No step since the last evaluation leaves no training loss to look at.
+            if key in measured:
+                watch.observe(measured[key][at])
 
     def of(self, first: int, steps: int) -> npt.NDArray[np.float64]:
         """Return the rates of `steps` steps from `first` on, shape (steps, runs)."""
@@ -151,4 +171,9 @@ class LearningRates:
             multipliers = np.stack([s.multiplier(clock) for s in self._schedules], axis=1)
             self._first, self._table = first, self._base * multipliers[:, self._follows]
             at = 0
-        return self._table[at : at + steps]
+        rates = self._table[at : at + steps]
+        if self._watches:
+            rates = rates.copy()
+            for _, follows, watch in self._watches:
+                rates[:, follows] = watch.rate
+        return rates

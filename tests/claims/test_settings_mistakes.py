@@ -13,6 +13,11 @@ from tests.claims.samples import Edit, drop, edited, keys, load, mistakes, put, 
 LINEAR = {"kind": "linear", "out_features": 10}
 FLAT = {"kind": "flatten"}
 STEP = {"kind": "step", "factor": 1, "every": 5}
+RANGE_TEST = {
+    "kind": "range_test",
+    "segments": [{"start": 0.1, "stop": 1, "step": 0.1, "epochs": 1}],
+}
+PLATEAU = {"kind": "plateau", "metric": "accuracy", "mode": "max"}
 
 
 def layers(*items: dict[str, Any]) -> Edit:
@@ -43,6 +48,27 @@ WRONG: dict[str, tuple[Edit, str, str, str, str]] = {
         "'constnt'",
         "constant",
         "constant",
+    ),
+    "range test with a base LR": (
+        put("arms", value={"test": {"lr": 0.5, "schedule": RANGE_TEST}}),
+        "arm 'test'.lr",
+        "0.5 with schedule range_test",
+        "1.0",
+        "",
+    ),
+    "plateau of a split that is not evaluated": (
+        put("train", "schedule", value={**PLATEAU, "split": "test"}),
+        "train.schedule.split",
+        "accuracy of test",
+        "validation",
+        "",
+    ),
+    "plateau of an accuracy in training": (
+        put("train", "schedule", value={**PLATEAU, "split": "train"}),
+        "train.schedule.metric",
+        "accuracy of train",
+        "loss of train",
+        "",
     ),
     "epochs that do not add up": (
         put("train", "batches", value=[[1, 64], [2, 128]]),

@@ -13,9 +13,22 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from bench_lr import models
+from bench_lr.budget import steps_per_epoch
 from bench_lr.cohort import streams
 from bench_lr.data import Dataset
-from bench_lr.schedules import Constant, MultiStep, Step
+from bench_lr.schedules import (
+    Constant,
+    Cyclic,
+    Exponential,
+    Inverse,
+    Linear,
+    MultiStep,
+    Plateau,
+    Polynomial,
+    RangeTest,
+    Step,
+    Warmup,
+)
 from bench_lr.schema import Dropout, RunConfig
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -43,19 +56,53 @@ class Trained:
     state: dict[str, torch.Tensor]
     losses: list[float]
     evaluations: list[dict[str, float]]
+    rates: list[float]
+    """LR of every step."""
 
 
-def scheduler(run: RunConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: list[int]):
-    """Return PyTorch's own scheduler and whether it counts epochs."""
+def scheduler(run: RunConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int):
+    """Return PyTorch's own scheduler and what it counts: steps, epochs or evaluations."""
+    rates = torch.optim.lr_scheduler
     match run.schedule:
         case Constant():
-            return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), "step"
+            return rates.LambdaLR(optimizer, lambda _: 1.0), "step"
         case Step(factor=factor, every=every, unit=unit):
-            return torch.optim.lr_scheduler.StepLR(optimizer, every, factor), unit
+            return rates.StepLR(optimizer, every, factor), unit
         case MultiStep(factor=factor, milestones=milestones, unit=unit):
-            made = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones), factor)
+            return rates.MultiStepLR(optimizer, list(milestones), factor), unit
+        case Exponential(factor=float(factor), every=1.0, unit=unit):
+            return rates.ExponentialLR(optimizer, factor), unit
+        case Exponential(rate=float(rate), unit=unit):
+            return rates.LambdaLR(optimizer, lambda t: np.exp(-rate * t)), unit
+        case Inverse(gamma=gamma, power=power, unit=unit):
+            return rates.LambdaLR(optimizer, lambda t: (1 + gamma * t) ** -power), unit
+        case Polynomial(total=total, power=power, final=0.0, unit="fractional_epoch"):
+            steps = int(total * steps_per_epoch)
+            return rates.PolynomialLR(optimizer, steps, power), "step"
+        case Polynomial(total=total, power=power, final=0.0, unit=unit):
+            return rates.PolynomialLR(optimizer, int(total), power), unit
+        case Linear(until=until, final=final, unit=unit):
+            return rates.LinearLR(optimizer, 1.0, final, int(until)), unit
+        case Cyclic(low=low, half_period=half, unit=unit):
+            top = run.optimizer.lr
+            made = rates.CyclicLR(optimizer, low * top, top, int(half), cycle_momentum=False)
             return made, unit
+        case Warmup(start=start, epochs=float(epochs), then=Constant(), mode="gradual"):
+            return rates.LinearLR(optimizer, start, 1.0, int(epochs * steps_per_epoch)), "step"
+        case Warmup(start=start, steps=int(steps), then=Constant(), mode="constant"):
+            return rates.ConstantLR(optimizer, start, steps), "step"
+        case RangeTest(segments=segments):
+            values = [rate for part in segments for rate in part.rates for _ in range(part.held)]
+            last = len(values) - 1
+            made = rates.LambdaLR(optimizer, lambda t: values[min(t, last)])
+            return made, "epoch" if segments[0].steps is None else "step"
+        case Plateau() as plateau:
+            given = {name: getattr(plateau, name) for name in PLATEAU}
+            return rates.ReduceLROnPlateau(optimizer, **given), "evaluation"
     raise AssertionError(run.schedule)
+
+
+PLATEAU = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr")
 
 
 def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None) -> Trained:
@@ -74,13 +121,16 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
         nesterov=config.nesterov,
         weight_decay=config.weight_decay,
     )
-    schedule, unit = scheduler(run, optimizer, [])
+    per_epoch = steps_per_epoch(run.task.train_size, run.batches[0].batch_size, run.drop_last)
+    schedule, unit = scheduler(run, optimizer, per_epoch)
     train_at, validation_at = streams.split(run.task, len(data.train_x), run.seed)
     everything = TensorDataset(_inputs(data, dtype), _targets(data, dtype))
     losses: list[float] = []
     evaluations: list[dict[str, float]] = []
     sizes = [phase.batch_size for phase in run.batches for _ in range(phase.epochs)]
-    step = 0
+    rates: list[float] = []
+    sizes_seen: list[int] = []
+    step = seen = 0
     for epoch, batch_size in enumerate(sizes):
         order = train_at[streams.epoch_order(run.seed, epoch, len(train_at))]
         loader = DataLoader(
@@ -101,6 +151,8 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
                 )
                 used = mask[0, : len(x) * units]
                 dropout.mask = torch.from_numpy(used.copy()).to(dtype)
+            rates.append(optimizer.param_groups[0]["lr"])
+            sizes_seen.append(len(x))
             optimizer.zero_grad()
             output = network(x)
             loss = _loss(run, output, y)
@@ -112,9 +164,15 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
                 schedule.step()
             if evaluate_after and step in evaluate_after:
                 evaluations.append(_evaluate(run, network, data, validation_at, dtype))
+                if isinstance(run.schedule, Plateau):
+                    watched = evaluations[-1].get(run.schedule.metric)
+                    if run.schedule.split == "train":
+                        watched = float(np.average(losses[seen:], weights=sizes_seen[seen:]))
+                    schedule.step(watched)
+                seen = step
         if unit == "epoch":
             schedule.step()
-    return Trained(dict(network.state_dict()), losses, evaluations)
+    return Trained(dict(network.state_dict()), losses, evaluations, rates)
 
 
 def dropout_p(run: RunConfig, position: int) -> float:
