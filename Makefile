@@ -41,8 +41,8 @@ help: ## this list
 
 setup: .venv/.installed data ## make .venv, install, fetch the data (quick if done)
 
-data: .venv/.installed ## fetch and verify the data sets
-	@$(BIN)/python -m bench_lr.data mnist
+data: .venv/.installed ## fetch and verify the data sets that the claims need
+	@$(BIN)/python -m bench_lr.data --profile '$(PROFILE)' --claims $(claims)
 
 reproduce: setup ## run the claims and write the report
 	$(BIN)/bench-lr run $(claims) --launcher '$(LAUNCHER)' $(where)

@@ -5,10 +5,13 @@ The cohort engine lifts these modules; the tests train the same modules with an 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from bench_lr import schema
+from bench_lr.blocks import GhostBatchNorm, GlobalMaxPool, Residual
 from bench_lr.identity import stream_key
 from bench_lr.shapes import Shape, walk
 
@@ -23,15 +26,17 @@ def build(model: schema.ModelConfig, example: Shape, seed: int) -> nn.Sequential
     ModelError
         If a layer cannot take what the layer before it gives.
     """
-    shapes = walk(model, example)
+    walk(model, example)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_key(seed, "init") % 2**63)
-        modules = [
-            _module(layer, shape) for layer, shape in zip(model.layers, shapes, strict=False)
-        ]
-        for layer, module in zip(model.layers, modules, strict=True):
-            if isinstance(layer, schema.Linear | schema.Conv2d):
-                _initialise(module, layer)
+        network = _sequence(model.layers, example)
+        _initialise_all(network, model.layers)
+    return network
+
+
+def _sequence(layers: Sequence[schema.Layer], example: Shape) -> nn.Sequential:
+    shapes = walk(schema.ModelConfig(tuple(layers)), example)
+    modules = [_module(layer, shape) for layer, shape in zip(layers, shapes, strict=False)]
     return nn.Sequential(*modules)
 
 
@@ -51,8 +56,14 @@ def _module(layer: schema.Layer, shape: Shape) -> nn.Module:
         case schema.BatchNorm():
             kind = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
             return kind(shape[0], eps=layer.eps, momentum=layer.momentum)
+        case schema.GhostBatchNorm():
+            return GhostBatchNorm(shape[0], layer.size, layer.eps, layer.momentum)
         case schema.MaxPool2d():
             return nn.MaxPool2d(layer.kernel_size)
+        case schema.GlobalMaxPool():
+            return GlobalMaxPool()
+        case schema.Residual():
+            return Residual(_sequence(layer.layers, shape))
         case schema.Dropout():
             return nn.Dropout(layer.p)
         case schema.Flatten():
@@ -63,6 +74,14 @@ def _module(layer: schema.Layer, shape: Shape) -> nn.Module:
             return nn.Sigmoid()
         case schema.Tanh():
             return nn.Tanh()
+
+
+def _initialise_all(network: nn.Sequential, layers: Sequence[schema.Layer]) -> None:
+    for module, layer in zip(network, layers, strict=True):
+        if isinstance(layer, schema.Linear | schema.Conv2d):
+            _initialise(module, layer)
+        elif isinstance(layer, schema.Residual) and isinstance(module, Residual):
+            _initialise_all(module.inner, layer.layers)
 
 
 def _initialise(module: nn.Module, layer: schema.Linear | schema.Conv2d) -> None:

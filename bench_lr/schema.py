@@ -109,8 +109,48 @@ class Flatten:
     kind: Literal["flatten"] = "flatten"
 
 
+@dataclass(frozen=True)
+class GhostBatchNorm:
+    """Batch normalisation over ghost batches of `size` consecutive examples.
+
+    Hoffer, Hubara, Soudry 2017, "Train longer, generalize better", algorithm 1: the statistics
+    used do not change with the batch size.
+    """
+
+    size: Annotated[int, Field(ge=2)]
+    eps: Positive = 1e-5
+    momentum: Positive = 0.1
+    kind: Literal["ghost_batch_norm"] = "ghost_batch_norm"
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool:
+    """(channels, height, width) to features: the largest value of each channel."""
+
+    kind: Literal["global_max_pool"] = "global_max_pool"
+
+
+@dataclass(frozen=True)
+class Residual:
+    """x + f(x), f being the inner layers (He et al. 2016); they keep the shape."""
+
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
+    kind: Literal["residual"] = "residual"
+
+
 Layer = Annotated[
-    Linear | Conv2d | BatchNorm | Dropout | ReLU | Sigmoid | Tanh | MaxPool2d | Flatten,
+    Linear
+    | Conv2d
+    | BatchNorm
+    | GhostBatchNorm
+    | Dropout
+    | ReLU
+    | Sigmoid
+    | Tanh
+    | MaxPool2d
+    | GlobalMaxPool
+    | Flatten
+    | Residual,
     Field(discriminator="kind"),
 ]
 
@@ -125,7 +165,7 @@ class TaskConfig:
     ``last`` holds out the last `validation_size` images for every seed.
     """
 
-    data: Literal["mnist", "synthetic", "curve"]
+    data: Literal["mnist", "fashion_mnist", "cifar10", "synthetic", "curve", "curve_unit"]
     train_size: Count
     validation_size: Annotated[int, Field(ge=0)]
     split: Literal["random", "last"] = "random"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from bench_lr import schema
@@ -12,13 +12,23 @@ Shape = tuple[int, ...]
 
 EXAMPLES: dict[str, tuple[Shape, int]] = {
     "mnist": ((1, 28, 28), 10),
+    "fashion_mnist": ((1, 28, 28), 10),
+    "cifar10": ((3, 32, 32), 10),
     "synthetic": ((1, 28, 28), 10),
     "curve": ((1,), 1),
+    "curve_unit": ((1,), 1),
 }
 """Shape of an example and number of outputs (classes, or real numbers) of every data set."""
-TRAIN_EXAMPLES = {"mnist": 60_000, "synthetic": 2_000, "curve": 1_000}
+TRAIN_EXAMPLES = {
+    "mnist": 60_000,
+    "fashion_mnist": 60_000,
+    "cifar10": 50_000,
+    "synthetic": 2_000,
+    "curve": 1_000,
+    "curve_unit": 1_000,
+}
 """Training examples of every data set, to be divided into train and validation."""
-REAL_TARGETS = frozenset({"curve"})
+REAL_TARGETS = frozenset({"curve", "curve_unit"})
 """Data sets whose targets are real numbers, not classes."""
 
 
@@ -34,8 +44,12 @@ def walk(model: schema.ModelConfig, example: Shape) -> list[Shape]:
     ModelError
         If a layer cannot take what the layer before it gives.
     """
+    return _walk(model.layers, example)
+
+
+def _walk(layers: Sequence[schema.Layer], example: Shape) -> list[Shape]:
     shapes = [example]
-    for position, layer in enumerate(model.layers):
+    for position, layer in enumerate(layers):
         try:
             shapes.append(_after(layer, shapes[-1]))
         except ModelError as error:
@@ -60,8 +74,15 @@ def _after(layer: schema.Layer, shape: Shape) -> Shape:
             if min(high, wide) < 1:
                 raise ModelError(f"kernel {layer.kernel_size} is larger than its input {shape}")
             return (shape[0], high, wide)
+        case schema.GlobalMaxPool():
+            _image(shape)
+            return shape[:1]
         case schema.Flatten():
             return (prod(shape),)
+        case schema.Residual():
+            inner = _walk(layer.layers, shape)[-1]
+            if inner != shape:
+                raise ModelError(f"its layers turn {shape} into {inner}; they must keep the shape")
     return shape
 
 
@@ -71,11 +92,23 @@ def _image(shape: Shape) -> Shape:
     return shape[1:]
 
 
-def _matrices(model: schema.ModelConfig, example: Shape) -> Iterator[tuple[int, int, int, int]]:
+def every_layer(layers: Sequence[schema.Layer]) -> Iterator[schema.Layer]:
+    """Yield the layers in order, those inside residual blocks after their block."""
+    for layer in layers:
+        yield layer
+        if isinstance(layer, schema.Residual):
+            yield from every_layer(layer.layers)
+
+
+def _matrices(
+    layers: Sequence[schema.Layer], example: Shape
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield inputs, outputs, outputs with a bias, and uses an example, of every weight matrix."""
-    shapes = walk(model, example)
-    for layer, before, after in zip(model.layers, shapes, shapes[1:], strict=False):
+    shapes = _walk(layers, example)
+    for layer, before, after in zip(layers, shapes, shapes[1:], strict=False):
         match layer:
+            case schema.Residual():
+                yield from _matrices(layer.layers, before)
             case schema.Linear():
                 yield before[0], after[0], after[0] * layer.bias, 1
             case schema.Conv2d():
@@ -85,7 +118,7 @@ def _matrices(model: schema.ModelConfig, example: Shape) -> Iterator[tuple[int, 
 
 def weights(model: schema.ModelConfig, example: Shape) -> int:
     """Number of weights of the linear and convolutional layers, biases included."""
-    matrices = _matrices(model, example)
+    matrices = _matrices(model.layers, example)
     return sum(inputs * outputs + biases for inputs, outputs, biases, _ in matrices)
 
 
@@ -95,5 +128,5 @@ def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
     Forward, weight gradient and input gradient of every layer with a weight matrix; the first such
     layer needs no input gradient.
     """
-    products = [2.0 * i * o * places for i, o, _, places in _matrices(model, example)]
+    products = [2.0 * i * o * places for i, o, _, places in _matrices(model.layers, example)]
     return 3 * sum(products) - sum(products[:1])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import logging
 import os
 import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,13 +22,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 
 import bench_lr.data
 from bench_lr.data import catalogue, data_dir, files, formats, load
-from bench_lr.data.__main__ import main
+from bench_lr.data.__main__ import main, needed
 from bench_lr.data.catalogue import DataFile, Source
 from bench_lr.data.files import DataError, acquire
-from bench_lr.data.routes import Mirror, NpmPackage, RouteError, read_members
+from bench_lr.data.routes import (
+    Archive,
+    Converted,
+    DebianPackage,
+    Mirror,
+    NpmPackage,
+    RouteError,
+    read_members,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 3, 2), dtype=np.uint8)
 CONTENT = {
@@ -402,6 +413,115 @@ def test_no_npm_is_a_failed_route(fake_npm: Path) -> None:
         list(NpmPackage("some-data@1.0.0", "package/data/").fetch([IMAGES]))
 
 
+@pytest.fixture
+def fake_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of programs that is the whole path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_a_debian_package_is_downloaded_and_read_not_installed(
+    tmp_path: Path, fake_apt: Path
+) -> None:
+    content = tmp_path / "content.tar"
+    with tarfile.open(content, "w") as tar:
+        add(tar, "./usr/share/elsewhere/" + IMAGES, b"not this one")
+        for name, plain in CONTENT.items():
+            add(tar, f"./usr/share/tiny/{name}.gz", gzip.compress(plain))
+    write_script(
+        fake_apt / "apt-get",
+        "assert sys.argv[1:] == ['download', 'some-data']; open('some-data_1_all.deb', 'w')",
+    )
+    write_script(
+        fake_apt / "dpkg-deb",
+        "assert sys.argv[1] == '--fsys-tarfile' and sys.argv[2].endswith('some-data_1_all.deb')\n"
+        f"sys.stdout.buffer.write(open({str(content)!r}, 'rb').read())",
+    )
+    route = DebianPackage("some-data", "usr/share/tiny/")
+    assert contents(tmp_path, replace(tiny(), routes=(route,))) == CONTENT
+
+
+def test_a_debian_package_that_cannot_be_had_says_why(fake_apt: Path) -> None:
+    route = DebianPackage("some-data", "usr/share/tiny/")
+    with pytest.raises(RouteError, match="apt-get is not installed"):
+        list(route.fetch([IMAGES]))
+    write_script(fake_apt / "apt-get", "sys.exit('E: Unable to locate package some-data')")
+    with pytest.raises(RouteError, match="Unable to locate"):
+        list(route.fetch([IMAGES]))
+    write_script(fake_apt / "apt-get", "pass")
+    with pytest.raises(RouteError, match=r"0 files \*\.deb"):
+        list(route.fetch([IMAGES]))
+
+
+def test_an_archive_at_a_url_is_read(tmp_path: Path, server: tuple[Path, str, list[str]]) -> None:
+    folder, url, _ = server
+    with tarfile.open(folder / "all.tar.gz", "w:gz") as tar:
+        for name, content in CONTENT.items():
+            add(tar, f"inside/{name}", content)
+    route = Archive(f"{url}all.tar.gz", "inside/")
+    assert contents(tmp_path, replace(tiny(), routes=(route,))) == CONTENT
+    with pytest.raises(RouteError, match="404"):
+        list(Archive(f"{url}none.tar.gz", "inside/").fetch([IMAGES]))
+
+
+def test_files_are_made_from_the_originals_of_another_route() -> None:
+    def joined(name: str, files: Mapping[str, bytes]) -> bytes:
+        if name == "odd":
+            raise ValueError("not what it takes")
+        return b"+".join([name.encode(), files["a"], files["b"]])
+
+    inner = FakeRoute(label="inner", gives={"a": b"1", "b": b"2"})
+    parts = {"made": ("a", "b"), "lacking": ("a", "c"), "odd": ("b",)}
+    route = Converted(inner, parts, joined)
+    assert list(route.fetch(["made", "lacking", "unknown"])) == [("made", b"made+1+2")]
+    assert inner.asked == [["a", "b", "c"]]
+    with pytest.raises(RouteError, match="odd cannot be made: not what it takes"):
+        list(route.fetch(["odd"]))
+
+
+def cifar_files() -> tuple[dict[str, bytes], np.ndarray, list[int]]:
+    """A picture of the size of a batch with its labels, and what is in them."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (formats.CIFAR_IMAGES, 3, 32, 32), dtype=np.uint8)
+    labels = rng.integers(0, 10, 2 * formats.CIFAR_IMAGES).tolist()
+    picture = io.BytesIO()
+    rows = images.transpose(0, 2, 3, 1).reshape(formats.CIFAR_IMAGES, 1024, 3)
+    Image.fromarray(rows).save(picture, "PNG", compress_level=0)
+    files = {"data_batch_2.png": picture.getvalue(), "train_lables.json": json.dumps(labels)}
+    return {n: c if isinstance(c, bytes) else c.encode() for n, c in files.items()}, images, labels
+
+
+def test_a_picture_of_images_becomes_a_binary_batch_and_is_read_back() -> None:
+    files, images, labels = cifar_files()
+    batch = formats.cifar_batch_of_png("data_batch_2.bin", files)
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    data = formats.cifar_batches(dict.fromkeys(names, batch))
+    assert data.train_x.shape == (5 * formats.CIFAR_IMAGES, 3, 32, 32)
+    assert np.array_equal(data.test_x, images)
+    assert data.test_y.tolist() == labels[formats.CIFAR_IMAGES :]
+    with pytest.raises(ValueError, match=r"test_batch\.bin has"):
+        formats.cifar_batches({**dict.fromkeys(names, batch), "test_batch.bin": batch[:-1]})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data_batch_2.png", b"no picture"),
+        ("data_batch_2.png", b"truncated"),
+        ("train_lables.json", b"[1, 2]"),
+        ("train_lables.json", b"no list"),
+    ],
+)
+def test_what_is_no_picture_of_images_is_refused(name: str, content: bytes) -> None:
+    files, _, _ = cifar_files()
+    if content == b"truncated":
+        content = files[name][:100_000]
+    with pytest.raises(ValueError):
+        formats.cifar_batch_of_png("data_batch_2.bin", {**files, name: content})
+
+
 # The data folder
 
 
@@ -500,6 +620,23 @@ def test_the_curve_is_the_formula_with_bounded_uniform_noise() -> None:
     assert not torch.equal(data.train_x, data.test_x)
 
 
+def test_the_unit_curve_is_the_curve_between_0_and_1() -> None:
+    raw, unit = load("curve"), load("curve_unit")
+    for name in "xy":
+        train = getattr(unit, f"train_{name}")
+        assert (train.min(), train.max()) == (0, 1)
+        given = getattr(raw, f"train_{name}").double().numpy()
+        for part in ("train", "test"):
+            own = getattr(raw, f"{part}_{name}").double().numpy()
+            expected = np.interp(own, [given.min(), given.max()], [0, 1])
+            inside = (own >= given.min()) & (own <= given.max())
+            found = getattr(unit, f"{part}_{name}").double().numpy()
+            np.testing.assert_allclose(found[inside], expected[inside], atol=1e-6)
+            # One straight line for both parts.
+            slope = np.polyfit(own[:, 0], found[:, 0], 1)[0]
+            assert slope == pytest.approx(1 / (given.max() - given.min()), rel=1e-5)
+
+
 def test_the_synthetic_classes_are_separable() -> None:
     data = load("synthetic")
     train, test = data.train_x.flatten(1).double(), data.test_x.flatten(1).double()
@@ -534,6 +671,40 @@ def test_the_command_exits_2_when_the_data_cannot_be_had(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("claims", "profile", "expected"),
+    [
+        (["ai_edu/best_lr_batch_16", "raschka/*"], "quick", ["mnist"]),
+        (["ai_edu/step_decay_table"], "quick", []),
+        ([], "smoke", ["synthetic"]),
+    ],
+)
+def test_only_what_claims_need_is_fetched(
+    claims: list[str], profile: str, expected: list[str]
+) -> None:
+    assert needed(claims, profile) == expected
+
+
+def test_claims_of_a_profile_that_leaves_them_out_need_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[1] / "conf/claim/ai_edu/best_lr_batch_16.yaml").read_text()
+    claim = tmp_path / "claim" / "mine" / "gpu.yaml"
+    claim.parent.mkdir(parents=True)
+    content = yaml.safe_load(text)
+    content["cost"] = "G"
+    content["train"]["task"] = "fashion_mnist"
+    claim.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("BENCH_LR_CONF", str(tmp_path))
+    assert needed(["mine/*"], "quick") == []
+    assert needed(["mine/*"], "full") == ["fashion_mnist"]
+
+
+def test_the_command_names_an_unknown_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--claims", "no/such_claim"]) == 2
+    assert "no/such_claim" in capsys.readouterr().err
+
+
 # The real thing
 
 
@@ -552,3 +723,52 @@ def test_mnist_is_mnist() -> None:
     pixels = data.train_x.double() / 255
     assert pixels.mean().item() == pytest.approx(0.1307, abs=1e-4)
     assert pixels.std().item() == pytest.approx(0.3081, abs=1e-4)
+
+
+def only_cached(name: str) -> Source:
+    """A row of the table, or skip: what is large is not fetched for a test."""
+    source = catalogue.DATASETS[name]
+    try:
+        acquire(replace(source, routes=()), data_dir())
+    except DataError:
+        pytest.skip(f"{name} is not in the data folder")
+    return source
+
+
+@pytest.mark.data
+def test_fashion_mnist_is_fashion_mnist() -> None:
+    only_cached("fashion_mnist")
+    data = bench_lr.data.load("fashion_mnist")
+    assert data.train_x.shape == (60000, 1, 28, 28)
+    assert data.test_x.shape == (10000, 1, 28, 28)
+    assert data.train_y.bincount().tolist() == [6000] * 10
+    assert data.test_y.bincount().tolist() == [1000] * 10
+    # Published mean and standard deviation of the training pixels, scaled to [0, 1].
+    pixels = data.train_x.double() / 255
+    assert pixels.mean().item() == pytest.approx(0.2860, abs=1e-4)
+    assert pixels.std().item() == pytest.approx(0.3530, abs=1e-4)
+
+
+CIFAR_MD5 = {  # of the published binary version
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+}
+
+
+@pytest.mark.data
+def test_cifar10_is_cifar10() -> None:
+    files = acquire(only_cached("cifar10"), data_dir())
+    found = {f.file.name: hashlib.md5(f.content, usedforsecurity=False).hexdigest() for f in files}
+    assert found == CIFAR_MD5
+    data = bench_lr.data.load("cifar10")
+    assert data.train_x.shape == (50000, 3, 32, 32)
+    assert data.test_x.shape == (10000, 3, 32, 32)
+    assert data.train_y.bincount().tolist() == [5000] * 10
+    assert data.test_y.bincount().tolist() == [1000] * 10
+    # Published means of the red, green and blue training values, scaled to [0, 1].
+    means = data.train_x.mean((0, 2, 3), dtype=torch.float64) / 255
+    assert means.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)

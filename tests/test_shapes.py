@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench_lr.claims import load_claims
-from bench_lr.data import load
+from bench_lr.data import DATASETS, load
 from bench_lr.models import build
 from bench_lr.schema import (
     BatchNorm,
@@ -25,7 +25,14 @@ from bench_lr.schema import (
     Sigmoid,
     Tanh,
 )
-from bench_lr.shapes import EXAMPLES, TRAIN_EXAMPLES, ModelError, flops_per_example, walk
+from bench_lr.shapes import (
+    EXAMPLES,
+    REAL_TARGETS,
+    TRAIN_EXAMPLES,
+    ModelError,
+    flops_per_example,
+    walk,
+)
 
 AE = ModelConfig((Flatten(), Linear(64), Sigmoid(), Linear(16), Tanh(), Linear(10)))
 IMAGE = (1, 28, 28)
@@ -135,11 +142,20 @@ def test_flops_are_those_that_torch_counts() -> None:
     assert 2 * flops_per_example(model, IMAGE) == counter.get_total_flops()
 
 
-def test_what_is_said_of_the_data_sets_is_so() -> None:
-    data = load("synthetic")
-    shape, classes = EXAMPLES["synthetic"]
-    assert tuple(data.train_x.shape) == (TRAIN_EXAMPLES["synthetic"], *shape)
-    assert set(np.unique(data.train_y)) == set(range(classes))
+@pytest.mark.parametrize("name", ["synthetic", "curve", "curve_unit"])
+def test_what_is_said_of_the_data_sets_is_so(name: str) -> None:
+    data = load(name)
+    shape, outputs = EXAMPLES[name]
+    assert tuple(data.train_x.shape) == (TRAIN_EXAMPLES[name], *shape)
+    if data.classes:
+        assert set(np.unique(data.train_y)) == set(range(outputs))
+    else:
+        assert tuple(data.train_y.shape) == (TRAIN_EXAMPLES[name], outputs)
+    assert (data.classes == 0) == (name in REAL_TARGETS)
+
+
+def test_every_data_set_has_a_shape_and_a_size() -> None:
+    assert EXAMPLES.keys() == DATASETS.keys()
     assert TRAIN_EXAMPLES["mnist"] == 60_000
     assert EXAMPLES.keys() == TRAIN_EXAMPLES.keys()
 

@@ -15,7 +15,9 @@ from bench_lr.schedules import Plateau, RangeTest, Schedule
 from bench_lr.schema import (
     Arm,
     ArmKey,
+    BatchNorm,
     ClaimFile,
+    GhostBatchNorm,
     ModelConfig,
     OptimizerConfig,
     Profile,
@@ -24,7 +26,7 @@ from bench_lr.schema import (
     Setting,
     TaskConfig,
 )
-from bench_lr.shapes import EXAMPLES, REAL_TARGETS, TRAIN_EXAMPLES, ModelError, walk
+from bench_lr.shapes import EXAMPLES, REAL_TARGETS, TRAIN_EXAMPLES, ModelError, every_layer, walk
 
 GROUPS: dict[str, Any] = {
     "task": TaskConfig,
@@ -179,7 +181,9 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
     if run.task.loss != fits:
         problem("loss", f"{run.task.loss} for {run.task.data}", fits)
     size = run.task.train_size
-    normed = any(layer.kind == "batch_norm" for layer in run.model.layers)
+    normed = any(
+        isinstance(layer, BatchNorm | GhostBatchNorm) for layer in every_layer(run.model.layers)
+    )
     for phase in run.batches:
         batch = phase.batch_size
         if steps_per_epoch(size, batch, run.drop_last) < 1:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +60,66 @@ def idx(files: Mapping[str, bytes]) -> Arrays:
     )
 
 
+CIFAR_IMAGES = 10_000
+"""Images of one file of CIFAR-10."""
+
+
+def cifar_batches(files: Mapping[str, bytes]) -> Arrays:
+    """Read the six files of CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html).
+
+    An image is 3073 bytes: its label, then the red, the green and the blue values, row by row.
+
+    Raises
+    ------
+    ValueError
+        If a file is not in this format.
+    """
+    import numpy as np
+
+    def read(names: list[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        for name in names:
+            if len(files[name]) % 3073:
+                raise ValueError(f"{name} has {len(files[name])} bytes, not 3073 an image")
+        rows = np.frombuffer(b"".join(files[name] for name in names), np.uint8).reshape(-1, 3073)
+        return rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64)
+
+    train_x, train_y = read([f"data_batch_{number}.bin" for number in range(1, 6)])
+    test_x, test_y = read(["test_batch.bin"])
+    return Arrays(train_x, train_y, test_x, test_y)
+
+
+def cifar_batch_of_png(name: str, files: Mapping[str, bytes]) -> bytes:
+    """Make a file of CIFAR-10's binary version from one picture of all its images.
+
+    The picture has an image a row, 1024 RGB pixels; the labels are a JSON list of all training or
+    all test images. Pillow decodes it.
+
+    Raises
+    ------
+    ValueError
+        If picture or labels are not of this kind.
+    """
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    stem = name.removesuffix(".bin")
+    labels_of, first = "test_lables.json", 0  # spelt so
+    if stem != "test_batch":
+        labels_of, first = "train_lables.json", CIFAR_IMAGES * (int(stem[-1]) - 1)
+    labels = json.loads(files[labels_of])[first : first + CIFAR_IMAGES]
+    try:
+        with Image.open(io.BytesIO(files[f"{stem}.png"]), formats=["PNG"]) as picture:
+            pixels = np.asarray(picture)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(str(error)) from error
+    if pixels.shape != (CIFAR_IMAGES, 1024, 3) or len(labels) != CIFAR_IMAGES:
+        raise ValueError(f"{len(labels)} labels and a picture of shape {pixels.shape}")
+    rows = np.empty((CIFAR_IMAGES, 3073), np.uint8)
+    rows[:, 0] = labels
+    rows[:, 1:] = pixels.transpose(0, 2, 1).reshape(CIFAR_IMAGES, 3072)
+    return rows.tobytes()
+
+
 def synthetic(files: Mapping[str, bytes]) -> Arrays:
     """Generate 2000 training and 500 test images, 28 x 28, of ten separable classes.
 
@@ -106,3 +168,28 @@ def curve(files: Mapping[str, bytes]) -> Arrays:
     y = 0.4 * x**2 + 0.3 * x * np.sin(15 * x) + 0.01 * np.cos(50 * x) - 0.3 + noise
     points, targets = (values.astype(np.float32)[:, None] for values in (x, y))
     return Arrays(points[:train], targets[:train], points[train:], targets[train:])
+
+
+def curve_unit(files: Mapping[str, bytes]) -> Arrays:
+    """Return the points of `curve`, inputs and targets mapped to [0, 1] (min-max normalisation).
+
+    Smallest and largest value are those of the training points; test points may lie a little
+    outside.
+    """
+    import numpy as np
+
+    raw = curve(files)
+
+    def unit(values: npt.NDArray[Any], train: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        low, high = float(train.min()), float(train.max())
+        scaled: npt.NDArray[np.float32] = ((values.astype(np.float64) - low) / (high - low)).astype(
+            np.float32
+        )
+        return scaled
+
+    return Arrays(
+        train_x=unit(raw.train_x, raw.train_x),
+        train_y=unit(raw.train_y, raw.train_y),
+        test_x=unit(raw.test_x, raw.train_x),
+        test_y=unit(raw.test_y, raw.train_y),
+    )
