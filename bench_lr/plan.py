@@ -28,6 +28,8 @@ CPU_RUNS_PER_COHORT = (16, 64)
 CPU_COHORT_BYTES = 1 << 22
 """Weights and activations that a core still has near; small networks train more at a time."""
 GPU_RUNS_PER_COHORT = 512
+TEST_EXAMPLES = 10_000
+"""Of most data sets, for estimates only."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,21 @@ def seconds_of(runs: Sequence[RunConfig]) -> float:
     example, _ = EXAMPLES[first.task.data]
     values = sum(prod(shape) for shape in walk(first.model, example))
     cost = budget(first)
-    evaluated = first.epochs * first.evaluation.per_epoch * first.task.validation_size
+    times = -(-first.epochs // first.evaluation.every) * first.evaluation.per_epoch
+    evaluated = times * evaluated_examples(first)
     training = cost.examples * flops_per_example(first.model, example) / FLOPS_PER_SECOND
     passing = (3 * cost.examples + evaluated) * values * SECONDS_PER_VALUE
     return len(runs) * (training + passing) + cost.updates * SECONDS_PER_STEP
+
+
+def evaluated_examples(run: RunConfig) -> int:
+    """Examples that an evaluation of a run looks at."""
+    sizes = {
+        "training_set": run.task.train_size,
+        "validation": run.task.validation_size,
+        "test": TEST_EXAMPLES,
+    }
+    return sum(sizes[split] for split in run.evaluation.splits)
 
 
 def runs_on_cpu(run: RunConfig) -> int:

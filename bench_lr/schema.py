@@ -22,12 +22,16 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
-Split = Literal["validation", "test"]
+Split = Literal["training_set", "validation", "test"]
+"""What is evaluated: `training_set` is all of a run's own training examples."""
 COUNTS = ("steps", "examples")
 """Metrics that every run has, whatever it is evaluated on."""
-METRICS = ("loss", "accuracy", *COUNTS)
-TRAINING_METRICS = ("loss",)
-"""Metrics that every run has on split ``train``: of its minibatches, as it trained on them."""
+METRICS = ("loss", "accuracy", "loss_sd", "seconds", *COUNTS)
+TRAINING_METRICS = ("loss", "loss_sd", "seconds")
+"""Metrics on split ``train``: of a run's minibatches, as it trained on them."""
+ONLY_TRAINING = ("loss_sd", "seconds")
+"""Metrics on no other split; ``seconds`` has a run that is timed."""
+Order = Literal["shuffled", "fixed", "stratified"]
 Init = Literal["xavier_uniform", "he_normal", "he_uniform"]
 
 # --- layers -----------------------------------------------------------------------------------
@@ -200,15 +204,36 @@ class Phase:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """When and on what to evaluate: `per_epoch` times an epoch, evenly spaced, its end included."""
+    """When and on what to evaluate.
+
+    `per_epoch` times an epoch, evenly spaced, its end included; or only at the end of `every` so
+    many epochs, and of the last.
+    """
 
     per_epoch: Count = 1
     splits: Annotated[tuple[Split, ...], Field(min_length=1)] = ("validation",)
+    every: Count = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is to reach: a metric of a split `at_most` or `at_least` a number."""
+
+    metric: Literal["loss", "accuracy"] = "loss"
+    split: Split = "validation"
+    at_most: float | None = None
+    at_least: float | None = None
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training trajectory. Its canonical JSON, with the engine version, is its identity."""
+    """One training trajectory. Its canonical JSON, with the engine version, is its identity.
+
+    `order` is that of the training examples: ``shuffled`` anew in every epoch; ``fixed``, the order
+    of the file in every epoch; or ``stratified``, shuffled such that every batch has as equal a
+    share of each class as whole examples allow. A run with `stop_at` ends at its first evaluation
+    that meets it, or that finds it diverged. A run that is `timed` trains alone and keeps the time.
+    """
 
     task: TaskConfig
     model: ModelConfig
@@ -219,6 +244,9 @@ class RunConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     dtype: Literal["float32", "float64"] = "float32"
     seed: Seed = 0
+    order: Order = "shuffled"
+    stop_at: Target | None = None
+    timed: bool = False
 
     @property
     def epochs(self) -> int:
@@ -238,7 +266,9 @@ class Setting:
 
     `task`, `model`, `optimizer` and `schedule` are the name of a file in the configuration group
     of that name, or the content of one. ``batches`` (a list of ``[epochs, batch size]``) replaces
-    ``batch_size``; its epochs must add up to ``epochs``.
+    ``batch_size``; its epochs must add up to ``epochs``. ``updates`` replaces ``epochs``: as many
+    whole epochs as come nearest to that many parameter updates, at least one. ``evaluate_every: N``
+    evaluates at the end of every N-th epoch and of the last.
     """
 
     task: Named | None = None
@@ -252,11 +282,16 @@ class Setting:
     batch_size: Count | None = None
     batches: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=1)] | None = None
     epochs: Count | None = None
+    updates: Count | None = None
+    order: Order | None = None
     drop_last: bool | None = None
     train_size: Count | None = None
     validation_size: Annotated[int, Field(ge=0)] | None = None
     evaluations_per_epoch: Count | None = None
+    evaluate_every: Count | None = None
     evaluate_on: Annotated[tuple[Split, ...], Field(min_length=1)] | None = None
+    stop_at: Target | None = None
+    timed: bool | None = None
     dtype: Literal["float32", "float64"] | None = None
 
 
@@ -280,13 +315,35 @@ class Measure:
     the evaluations of the last `epochs` epochs);
     ``mean_at`` and ``at`` (mean over, or the values at, the ends of the listed epochs); ``curve``
     (every evaluation from epoch `from_epoch` on).
+
+    ``first`` is the epochs, steps, examples or seconds (`of`) at the first evaluation at which the
+    metric is `at_most` or `at_least` a number, and `otherwise` for a run that never gets there.
+    ``onset`` is the LR at which the loss of a range test rises: over the consecutive evaluations at
+    one LR the mean is taken, and the first LR is given whose mean is above `rise` times the
+    smallest mean of the LRs before it, or not finite; `otherwise` where there is none. Split
+    ``train`` is the mean over the minibatches since the last evaluation.
     """
 
     metric: Text
-    split: Literal["train", "validation", "test"] = "validation"
-    reduce: Literal["final", "largest", "smallest", "mean_last", "mean_at", "at", "curve"] = "final"
+    split: Literal["train", "training_set", "validation", "test"] = "validation"
+    reduce: Literal[
+        "final",
+        "largest",
+        "smallest",
+        "mean_last",
+        "mean_at",
+        "at",
+        "curve",
+        "first",
+        "onset",
+    ] = "final"
     epochs: tuple[Positive, ...] | Count | None = None
     from_epoch: NonNegative = 0.0
+    at_most: float | None = None
+    at_least: float | None = None
+    of: Literal["epochs", "steps", "examples", "seconds"] = "epochs"
+    rise: Positive = 1.1
+    otherwise: float | None = None
 
 
 @dataclass(frozen=True)

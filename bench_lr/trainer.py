@@ -8,6 +8,7 @@ epoch is a stretch of several.
 from __future__ import annotations
 
 import datetime
+import itertools
 import logging
 import time
 import warnings
@@ -53,19 +54,34 @@ class Block:
 class Blocks(IterableDataset[Block]):
     """The blocks of consecutive epochs, in order."""
 
-    def __init__(self, timetable: Timetable, epochs: range, steps: int = BLOCK_STEPS) -> None:
-        self._timetable, self._epochs, self._steps = timetable, epochs, steps
+    def __init__(
+        self,
+        timetable: Timetable,
+        epochs: range,
+        steps: int = BLOCK_STEPS,
+        longest: int = SPAN_STEPS,
+        joined: bool = False,
+    ) -> None:
+        self._timetable, self._epochs = timetable, epochs
+        self._steps, self._longest, self._joined = steps, longest, joined
 
     def __iter__(self) -> Iterator[Block]:
         gathered: list[Span] = []
-        for epoch in self._epochs:
-            for span in self._timetable.spans(epoch, SPAN_STEPS):
-                gathered.append(span)
-                if sum(span.steps for span in gathered) >= self._steps:
-                    yield Block(gathered)
-                    gathered = []
+        steps = 0
+        for span in self._spans():
+            gathered.append(span)
+            steps += span.steps
+            if steps >= self._steps:
+                yield Block(gathered)
+                gathered, steps = [], 0
         if gathered:
             yield Block(gathered)
+
+    def _spans(self) -> Iterator[Span]:
+        if self._joined:
+            return self._timetable.spans_of(self._epochs, self._longest)
+        each = (self._timetable.spans(epoch, self._longest) for epoch in self._epochs)
+        return itertools.chain.from_iterable(each)
 
 
 def stretches(timetable: Timetable, least: int = STRETCH_STEPS) -> list[range]:
@@ -111,7 +127,9 @@ class CohortModule(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[Block]:
         epochs = self.stretches[self.current_epoch]
         steps = BLOCK_STEPS * self._longer
-        return DataLoader(Blocks(self.cohort.timetable, epochs, steps), batch_size=None)
+        joined = self.cohort.is_small
+        blocks = Blocks(self.cohort.timetable, epochs, steps, SPAN_STEPS, joined)
+        return DataLoader(blocks, batch_size=None)
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
         optimizer = self.optimizers()
@@ -120,6 +138,9 @@ class CohortModule(pl.LightningModule):
 
     def _train(self, block: Block) -> None:
         for span in block.spans:
+            if self.cohort.has_ended:
+                self.trainer.should_stop = True
+                return
             indices = self.cohort.indices(span).to(self.device, non_blocking=True)
             self.cohort.train_block(span, indices)
             if span.evaluate:
@@ -169,12 +190,27 @@ def train_cohort(
         Called after every span with the share of steps done.
     """
     cohort = Cohort(runs, dataset, device=found(device))
+    if cohort.config.timed:
+        warm_up(runs, dataset, found(device))
     with quiet_lightning():
         module = CohortModule(cohort, progress)
         trainer = make_trainer(len(module.stretches), device, cohort.config.dtype)
         trainer.fit(module)
     # Lightning moves what it trained back to the CPU; where it trained is part of the result.
     return cohort.to(trainer.strategy.root_device)
+
+
+def warm_up(runs: Sequence[RunConfig], dataset: Dataset, device: str) -> None:
+    """Train an epoch's first and last steps for nothing, so that libraries have set themselves up.
+
+    Code is compiled, memory is held, and the processor is at speed, before time is taken.
+    """
+    cohort = Cohort(runs, dataset, device=device).to(device)
+    cohort.start()
+    spans = list(cohort.timetable.spans(0, SPAN_STEPS))
+    for span in (*spans[:4], *spans[-1:]):
+        cohort.train_block(span, cohort.indices(span).to(device))
+    cohort.evaluate(spans[-1])
 
 
 class quiet_lightning:  # noqa: N801 - a context manager, used like a function
@@ -198,24 +234,22 @@ class quiet_lightning:  # noqa: N801 - a context manager, used like a function
 def tables(cohort: Cohort) -> list[pd.DataFrame]:
     """Tidy results of every run of a cohort, in its order of runs (columns of the store)."""
     records = cohort.records
-    count = len(records.step)
-    keys = list(dict.fromkeys(key for values in records.values for key in values))
+    counts = [len(values) for values in records.values]
+    rows = {
+        "step": np.repeat(records.step, counts),
+        "epoch": np.repeat(records.epoch, counts),
+        "examples": np.repeat(records.examples, counts),
+        "metric": np.array([metric for values in records.values for metric, _ in values], object),
+        "split": np.array([split for values in records.values for _, split in values], object),
+    }
+    # All runs of a row side by side.
+    value = np.array([row for values in records.values for row in values.values()])
     frames = []
     for index, run in enumerate(cohort.runs):
-        rows = {
-            "run_id": run_id(run),
-            "step": np.repeat(records.step, len(keys)),
-            "epoch": np.repeat(records.epoch, len(keys)),
-            "examples": np.repeat(records.examples, len(keys)),
-            "metric": [metric for metric, _ in keys] * count,
-            "split": [split for _, split in keys] * count,
-            "value": [
-                float(values[key][index]) if key in values else np.nan
-                for values in records.values
-                for key in keys
-            ],
-        }
-        frames.append(pd.DataFrame(rows, columns=list(COLUMNS)))
+        own = sum(counts[: records.evaluations(index)])
+        frame = pd.DataFrame({name: column[:own] for name, column in rows.items()})
+        frame["run_id"], frame["value"] = run_id(run), value[:own, index]
+        frames.append(frame[list(COLUMNS)])
     return frames
 
 
@@ -236,14 +270,16 @@ def store_cohort(store: Store, cohort: Cohort, dataset: Dataset, seconds: float)
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     diverged = cohort.diverged_at.flatten().tolist()
-    for run, table, step in zip(cohort.runs, tables(cohort), diverged, strict=True):
+    stops = cohort.config.stop_at is not None
+    reached = [{"reached_target": bool(it)} if stops else {} for it in cohort.records.reached]
+    for run, table, step, own in zip(cohort.runs, tables(cohort), diverged, reached, strict=True):
         lost = step >= 0 or bool(table.loc[table.metric == "loss", "value"].isna().any())
         at = step if step >= 0 else int(table.step.max()) if lost else None
         commit = Commit(
             run_id=run_id(run),
             status="diverged" if lost else "complete",
             config=config_dict(run),
-            provenance=common,
+            provenance={**common, **own},
             diverged_at=at,
         )
         store.put(commit, table)

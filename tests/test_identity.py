@@ -29,6 +29,7 @@ from bench_lr.schema import (
     Phase,
     ReLU,
     RunConfig,
+    Target,
     TaskConfig,
 )
 from tests.claims.samples import loaded, put
@@ -42,6 +43,7 @@ RUN = RunConfig(
     batches=(Phase(2, 64),),
     schedule=Step(0.9, 50),
     evaluation=EvaluationConfig(),
+    stop_at=Target(),
 )
 OTHER: dict[type, Any] = {int: lambda v: v + 1, float: lambda v: v + 0.25, bool: lambda v: not v}
 WORDS = {
@@ -52,6 +54,10 @@ WORDS = {
     "unit": "epoch",
     "dtype": "float64",
     "splits": ("test",),
+    "order": "fixed",
+    "metric": "accuracy",
+    "at_most": 0.5,
+    "at_least": 0.5,
 }
 
 

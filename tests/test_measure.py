@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,13 +128,34 @@ def shorter(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("which", [0, 2])
-@pytest.mark.parametrize("cut", [shorter])
-def test_runs_of_unlike_length_are_not_compared(
-    which: int, cut: Callable[[pd.DataFrame], pd.DataFrame]
-) -> None:
-    tables = [cut(t) if i == which else t for i, t in enumerate(TABLES)]
+@pytest.mark.parametrize(
+    "what",
+    [
+        Measure("accuracy", reduce="curve"),
+        Measure("accuracy", reduce="mean_last", epochs=1),
+        Measure("accuracy", reduce="at", epochs=(1,)),
+        Measure("accuracy", reduce="mean_at", epochs=(1,)),
+    ],
+    ids=lambda what: what.reduce,
+)
+def test_runs_of_unlike_length_have_no_common_times(which: int, what: Measure) -> None:
+    tables = [shorter(t) if i == which else t for i, t in enumerate(TABLES)]
     with pytest.raises(MeasureError, match="different numbers of accuracy evaluations"):
-        measure(tables, Measure("accuracy"))
+        measure(tables, what)
+
+
+@pytest.mark.parametrize("which", [0, 2])
+def test_runs_of_unlike_length_each_have_an_end_and_a_best(which: int) -> None:
+    tables = [shorter(t) if i == which else t for i, t in enumerate(TABLES)]
+    ends = [2.0 if i == which else 3.0 for i in range(3)]
+    for reduce in ("final", "largest"):
+        values, times = measure(tables, Measure("accuracy", reduce=reduce))
+        assert values.tolist() == [10 * i + end for i, end in enumerate(ends)]
+        assert times is None
+    values, _ = measure(tables, Measure("accuracy", reduce="smallest"))
+    assert values.tolist() == [0.5, 10.5, 20.5]
+    values, _ = measure(tables, Measure("steps"))
+    assert values.tolist() == [13 * end for end in ends]
 
 
 def test_a_run_without_the_metric_is_found_among_those_that_have_it() -> None:

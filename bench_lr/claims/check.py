@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench_lr import criteria, figures
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
-from bench_lr.schema import COUNTS, METRICS, TRAINING_METRICS, Claim, CriterionSpec, Measure
+from bench_lr.schema import (
+    COUNTS,
+    METRICS,
+    ONLY_TRAINING,
+    TRAINING_METRICS,
+    Claim,
+    CriterionSpec,
+    Measure,
+    RunConfig,
+)
 
 NO_CHANGE = ("equivalent", "curves_match")
 """Kinds that say that nothing changes."""
@@ -122,19 +131,58 @@ def _measure_problems(
     chosen = set(selected_arms(claim, spec))
     runs = [arm.runs[0] for arm in claim.arms if arm.name in chosen]
     if what.metric not in COUNTS and runs:
-        splits = sorted(set.intersection(*(set(run.evaluation.splits) for run in runs)))
+        evaluated = [set[str](run.evaluation.splits) for run in runs]
+        splits = sorted(set.intersection(*evaluated))
         if what.metric in TRAINING_METRICS:
-            splits.append("train")
+            splits = ["train"] if what.metric in ONLY_TRAINING else [*splits, "train"]
         if what.split not in splits:
             yield unknown(claim.file, f"{key}.split", what.split, splits)
     if what.metric == "accuracy" and any(run.task.loss == "half_mse" for run in runs):
         yield Problem(claim.file, f"{key}.metric", "accuracy of real numbers", "loss")
+    yield from _reduction_problems(claim, what, runs, key)
     if claim.profile.max_epochs is None and runs:
         last = min(run.epochs for run in runs)
         listed = what.epochs if isinstance(what.epochs, tuple) else (what.epochs or 0,)
         if max((*listed, what.from_epoch)) > last:
             found = f"{max((*listed, what.from_epoch)):g}"
             yield Problem(claim.file, f"{key}.epochs", found, f"at most {last}, the runs' length")
+
+
+USERS = {
+    "at_most": "first",
+    "at_least": "first",
+    "of": "first",
+    "rise": "onset",
+    "otherwise": "first or onset",
+}
+"""Which reduction has use for a key of a measure."""
+
+
+def _reduction_problems(
+    claim: Claim, what: Measure, runs: Sequence[RunConfig], key: str
+) -> Iterator[Problem]:
+    """What a measure that waits for something lacks, and what only such a measure may say."""
+    limits = [name for name in ("at_most", "at_least") if getattr(what, name) is not None]
+    counted = what.metric in COUNTS
+    if what.reduce in ("first", "onset"):
+        if what.otherwise is None:
+            allowed = "a number, for runs that never get there"
+            yield Problem(claim.file, f"{key}.otherwise", "nothing", allowed)
+        if counted:
+            found = f"{what.metric} with reduce {what.reduce}"
+            yield Problem(claim.file, f"{key}.metric", found, "loss, accuracy")
+    if what.reduce == "first" and len(limits) != 1:
+        yield Problem(claim.file, key, "not one limit", "at_most or at_least")
+    if what.reduce == "onset" and what.metric != "loss" and not counted:
+        yield Problem(claim.file, f"{key}.metric", what.metric, "loss")
+    plain = Measure(what.metric)
+    for name, user in USERS.items():
+        if what.reduce not in user.split(" or ") and getattr(what, name) != getattr(plain, name):
+            found = f"with reduce {what.reduce}"
+            yield Problem(claim.file, f"{key}.{name}", found, f"reduce: {user}, or no {name}")
+    wants_time = what.metric == "seconds" or (what.reduce == "first" and what.of == "seconds")
+    if wants_time and not all(run.timed for run in runs):
+        yield Problem(claim.file, key, "seconds of runs that are not timed", "timed: true")
 
 
 def _figure_problems(claim: Claim) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Any
 from bench_lr.budget import steps_per_epoch
 from bench_lr.claims.files import display, group_file, group_names, read_yaml
 from bench_lr.claims.problems import Problem, parse, unknown
+from bench_lr.identity import config_dict
 from bench_lr.schedules import Plateau, RangeTest, Schedule
 from bench_lr.schema import (
     Arm,
@@ -56,6 +57,12 @@ def merged(*settings: Setting | None) -> dict[str, Any]:
         }
         if "batch_size" in given and "batches" not in given:
             result.pop("batches", None)
+        # Of what says how long a run is, the last word counts.
+        if "updates" in given:
+            result.pop("epochs", None)
+            result.pop("batches", None)
+        elif "epochs" in given or "batches" in given:
+            result.pop("updates", None)
         result.update(given)
     return result
 
@@ -107,9 +114,14 @@ class Resolver:
             setting = {"lr": 1.0, **setting}
         missing = [name for name in REQUIRED if name not in setting]
         if "batches" not in setting:
-            missing += [name for name in ("batch_size", "epochs") if name not in setting]
+            length = () if "updates" in setting else ("epochs",)
+            missing += [name for name in ("batch_size", *length) if name not in setting]
         if missing:
             problems.append(Problem(file, "", "no " + ", no ".join(missing), "a value each"))
+            return None
+        if "updates" in setting and ("epochs" in setting or "batches" in setting):
+            other = "epochs" if "epochs" in setting else "batches"
+            problems.append(Problem(file, "updates", f"{other} too", "one of the two"))
             return None
         if any(content is None for content in found.values()):
             return None
@@ -120,7 +132,7 @@ class Resolver:
         for name in ("lr", "momentum", "nesterov", "weight_decay"):
             if name in setting:
                 optimizer[name] = setting[name]
-        batches = setting.get("batches") or ((setting["epochs"], setting["batch_size"]),)
+        batches = setting.get("batches") or ((_epochs(setting, task), setting["batch_size"]),)
         total = sum(epochs for epochs, _ in batches)
         if "epochs" in setting and total != setting["epochs"]:
             problems.append(
@@ -140,11 +152,14 @@ class Resolver:
             "evaluation": {
                 "per_epoch": setting.get("evaluations_per_epoch", 1),
                 "splits": setting.get("evaluate_on", ("validation",)),
+                "every": setting.get("evaluate_every", 1),
             },
         }
-        for name in ("drop_last", "dtype"):
+        for name in ("drop_last", "dtype", "order", "timed"):
             if name in setting:
                 content[name] = setting[name]
+        if "stop_at" in setting:
+            content["stop_at"] = config_dict(setting["stop_at"])
         run = parse(RunConfig, content, file, "", problems)
         if isinstance(run, RunConfig):
             problems += _unsound(run, file)
@@ -161,6 +176,18 @@ class Resolver:
             task["train_size"] = min(task["train_size"], room)
             if isinstance(task.get("validation_size"), int):
                 task["validation_size"] = min(task["validation_size"], profile.max_train_size)
+
+
+def _epochs(setting: Mapping[str, Any], task: Mapping[str, Any]) -> int:
+    """Epochs of a run, which may be said in parameter updates."""
+    if "updates" not in setting:
+        return int(setting["epochs"])
+    # What the task lacks is told when the run is read.
+    size = task.get("train_size")
+    size = size if isinstance(size, int) else 1
+    steps = steps_per_epoch(size, setting["batch_size"], bool(setting.get("drop_last", False)))
+    # Half way between two numbers of epochs the larger is taken.
+    return max(1, (2 * int(setting["updates"]) + steps) // (2 * steps)) if steps else 1
 
 
 def _unsound(run: RunConfig, file: str) -> list[Problem]:
@@ -210,6 +237,20 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
         problem("evaluate_on", "a split twice", "each split once")
     if "validation" in splits and run.task.validation_size == 0:
         problem("evaluate_on", "validation, with validation_size 0", "test")
+    if run.evaluation.every > 1 and run.evaluation.per_epoch > 1:
+        found_both = f"{run.evaluation.every}, and evaluations_per_epoch"
+        problem("evaluate_every", found_both, "one of the two")
+    if run.order == "stratified" and run.task.data in REAL_TARGETS:
+        problem("order", f"stratified, and {run.task.data} has no classes", "shuffled, fixed")
+    if run.stop_at is not None:
+        if (run.stop_at.at_most is None) == (run.stop_at.at_least is None):
+            problem("stop_at", "not one limit", "at_most or at_least")
+        if run.stop_at.split not in splits:
+            problem(
+                "stop_at.split", run.stop_at.split, f"what it evaluates on, {', '.join(splits)}"
+            )
+        if run.stop_at.metric == "accuracy" and run.task.data in REAL_TARGETS:
+            problem("stop_at.metric", "accuracy of real numbers", "loss")
     if run.optimizer.nesterov and run.optimizer.momentum == 0:
         problem("nesterov", "true with momentum 0", "a momentum above 0")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -31,11 +31,13 @@ from bench_lr.cohort.recording import (
 from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
 from bench_lr.cohort.small import LaneWeights, SmallMeasurement, SmallTraining, suits
 from bench_lr.cohort.sparse import pixels_for
-from bench_lr.cohort.streams import epoch_order, split
+from bench_lr.cohort.stopwatch import Stopwatch
+from bench_lr.cohort.streams import epoch_order, split, stratified_order
 from bench_lr.cohort.timetable import LearningRates, Span, Timetable
 from bench_lr.data import Dataset
-from bench_lr.schema import RunConfig
+from bench_lr.schema import RunConfig, Target
 from bench_lr.shapes import walk
+from bench_lr.targets import meets
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _STRIP_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
@@ -59,6 +61,17 @@ class Records:
     """Examples trained on since the last evaluation."""
     may_have_lost: bool = False
     """Whether a run may have diverged."""
+    steps: int = 0
+    """Steps taken since the last evaluation."""
+    ended: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Place of the evaluation at which each run ended; -1 for one that has not. Shape (runs,)."""
+    reached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """Whether each run ended because it reached its target, shape (runs,)."""
+
+    def evaluations(self, run: int) -> int:
+        """How many evaluations, from the first on, are a run's own."""
+        ended = int(self.ended[run])
+        return len(self.step) if ended < 0 else ended + 1
 
 
 class Cohort(nn.Module):
@@ -86,7 +99,10 @@ class Cohort(nn.Module):
     test_x: Tensor
     test_y: Tensor
     diverged_at: Tensor
+    _going: Tensor
     _loss_sum: Tensor
+    _loss_mean: Tensor
+    _loss_squares: Tensor
 
     def __init__(
         self,
@@ -102,6 +118,8 @@ class Cohort(nn.Module):
         self.config = config = runs[0]
         self.seeds = tuple(dict.fromkeys(run.seed for run in runs))
         self.grid = grid = Grid(len(self.seeds), len(runs) // len(self.seeds))
+        if config.timed and len(runs) > 1:
+            raise ValueError("a run that is timed trains alone")
         if [run.seed for run in runs] != list(np.repeat(self.seeds, grid.arms)):
             raise ValueError("runs of a cohort must be ordered by seed, as many for each seed")
         self.timetable = Timetable.of(config)
@@ -110,6 +128,13 @@ class Cohort(nn.Module):
         splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
         self._ordered: tuple[int, npt.NDArray[np.int64]] = (-1, self._train[:, :0])
+        if config.order == "fixed":
+            self._train.sort(axis=1)
+        self._classes: npt.NDArray[np.int64] | None = None
+        if config.order == "stratified":
+            if dataset.train_y.is_floating_point():
+                raise ValueError("no order by class where the targets are real numbers")
+            self._classes = dataset.train_y.cpu().numpy()
         self._validation = torch.from_numpy(np.stack([held_out for _, held_out in splits]))
         make = build or (lambda seed: models.build(config.model, example, seed))
         initial = [make(seed).to(self.dtype) for seed in self.seeds]
@@ -138,8 +163,16 @@ class Cohort(nn.Module):
             run.optimizer.momentum == 0 and run.optimizer.weight_decay == 0 for run in runs
         )
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
-        self.register_buffer("_loss_sum", torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
-        self.records = Records()
+        # Runs that have not ended.
+        self.register_buffer("_going", torch.ones(grid.seeds, grid.arms, dtype=torch.bool))
+        # Of the losses of steps since the last evaluation: sum over the examples, mean over the
+        # steps, and sum of the squares about it.
+        for name in ("_loss_sum", "_loss_mean", "_loss_squares"):
+            self.register_buffer(name, torch.zeros(grid.seeds, grid.arms, dtype=torch.float64))
+        self.records = Records(
+            ended=np.full(grid.runs, -1, np.int64), reached=np.zeros(grid.runs, np.bool_)
+        )
+        self._watch = Stopwatch()
         self.rule: PlainSGD | MomentumSGD | None = None
 
     @property
@@ -152,18 +185,38 @@ class Cohort(nn.Module):
         """Whether a step takes microseconds, so that what is around it counts."""
         return suits(self.network, self._plain, max(self.timetable.batch_sizes), self.device)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether every run has ended, before the last step."""
+        return bool((self.records.ended >= 0).all())
+
     def indices(self, span: Span) -> Tensor:
         """Positions in the training data of a span's examples, shape (steps, seeds, batch)."""
-        if self._ordered[0] != span.epoch:
-            n = self.timetable.train_size
+        if self.config.timed:
+            self._watch.go_on()
+        seeds, steps = len(self.seeds), span.steps // span.epochs
+        blocks = np.empty((span.epochs, steps, seeds, span.batch_size), np.int64)
+        for place in range(span.epochs):
+            part = self._order(span.epoch + place)[:, span.start : span.stop]
+            blocks[place] = part.reshape(seeds, steps, span.batch_size).swapaxes(0, 1)
+        return torch.from_numpy(blocks).flatten(0, 1)
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Positions in the training data in the order of an epoch, shape (seeds, train_size)."""
+        if self.config.order == "fixed":
+            return self._train
+        if self._ordered[0] != epoch:
+            n, size = self.timetable.train_size, self.timetable.batch_sizes[epoch]
             rows = [
-                train[epoch_order(seed, span.epoch, n)]
+                train[
+                    epoch_order(seed, epoch, n)
+                    if self._classes is None
+                    else stratified_order(seed, epoch, self._classes[train], size)
+                ]
                 for seed, train in zip(self.seeds, self._train, strict=True)
             ]
-            self._ordered = span.epoch, np.stack(rows)
-        part = self._ordered[1][:, span.start : span.stop]
-        blocks = part.reshape(len(part), span.steps, span.batch_size).swapaxes(0, 1)
-        return torch.from_numpy(np.ascontiguousarray(blocks))
+            self._ordered = epoch, np.stack(rows)
+        return self._ordered[1]
 
     def start(self) -> None:
         """Build the optimizer's state, on the device the cohort is on by now.
@@ -215,6 +268,8 @@ class Cohort(nn.Module):
         batch = span.batch_size
         if batch not in self._trainings:
             assert self.rule is not None, "call start() first"
+            # What is made once is no part of the time that training takes.
+            self._watch.pause()
             seeds, device = self.grid.seeds, self.device
             if suits(self.network, self._plain, batch, device):
                 x, y = self.train_x, self.train_y
@@ -246,7 +301,9 @@ class Cohort(nn.Module):
         """
         training = self._training(span)
         assert self.rule is not None
-        alive = self.diverged_at < 0
+        if self.config.timed:
+            self._watch.go_on()
+        alive = (self.diverged_at < 0) & self._going
         table = torch.from_numpy(self._lr.of(span.step, span.steps)).to(self.device, self.dtype)
         rates = table.view(-1, *alive.shape) * alive
         if self.rule.fused:
@@ -262,18 +319,42 @@ class Cohort(nn.Module):
             lost = alive & ~finite.all(0)
             self.diverged_at.copy_(torch.where(lost, first_bad, self.diverged_at))
         self._loss_sum.add_(trace.sum(0), alpha=span.batch_size)
+        self._add_squares(trace)
         self.records.seen += span.steps * span.batch_size
         self.records.unmeasured += span.steps * span.batch_size
 
+    def _add_squares(self, trace: Tensor) -> None:
+        """Add losses (steps, G, L) to their mean and squares about it, by Chan et al. (1979)."""
+        before, new = self.records.steps, len(trace)
+        whole = before + new
+        variance, mean = torch.var_mean(trace, 0, correction=0)
+        difference = mean.sub_(self._loss_mean)
+        self._loss_mean.add_(difference, alpha=new / whole)
+        self._loss_squares.add_(variance, alpha=new)
+        self._loss_squares.addcmul_(difference, difference, value=before * new / whole)
+        self.records.steps = whole
+
     @torch.no_grad()
     def evaluate(self, span: Span) -> None:
-        """Measure every run after `span`, and the mean training loss since the last time."""
+        """Measure every run after `span`, and the training losses since the last time.
+
+        Of these the mean over the examples, and the sample standard deviation of the steps' means
+        (``loss_sd``), which is 0 where there is one step.
+        """
         records = self.records
         values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        if self.config.timed:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self._watch.pause()
+            values["seconds", "train"] = np.full(self.grid.runs, self._watch.seconds)
         if records.unmeasured:
             values["loss", "train"] = _flat(self._loss_sum / records.unmeasured)
-        self._loss_sum.zero_()
-        records.unmeasured = 0
+            squares = _flat(self._loss_squares)
+            values["loss_sd", "train"] = np.sqrt(squares / max(1, records.steps - 1))
+        for since in (self._loss_sum, self._loss_mean, self._loss_squares):
+            since.zero_()
+        records.unmeasured = records.steps = 0
         last = span.step + span.steps - 1
         (rates,) = self._lr.of(last, 1)
         values["lr", "train"] = rates.astype(self._precision).astype(np.float64)
@@ -287,6 +368,17 @@ class Cohort(nn.Module):
         records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)
         records.examples.append(records.seen)
         records.values.append(values)
+        if self.config.stop_at is not None:
+            self._end(self.config.stop_at, values)
+
+    def _end(self, target: Target, values: Mapping[tuple[str, str], Any]) -> None:
+        """End the runs that have just reached the target, or that are lost, and freeze them."""
+        records, watched = self.records, values[target.metric, target.split]
+        going = records.ended < 0
+        reached = meets(watched, target.at_most, target.at_least)
+        records.reached |= going & reached
+        records.ended[going & (reached | ~np.isfinite(watched))] = len(records.step) - 1
+        self._going.copy_(torch.from_numpy(records.ended < 0).view_as(self._going))
 
     def _evaluate_split(self, name: str) -> dict[str, npt.NDArray[np.float64]]:
         sums = self._sums(name)
@@ -302,6 +394,8 @@ class Cohort(nn.Module):
         if name == "test":
             positions = torch.arange(len(self.test_y)).expand(self.grid.seeds, -1)
             return "test", self.test_y, positions
+        if name == "training_set":
+            return "train", self.train_y, torch.from_numpy(self._train)
         return "train", self.train_y, self._validation
 
     def _sums(self, name: str) -> dict[str, npt.NDArray[np.float64]]:

@@ -29,10 +29,13 @@ def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
     """Group runs into cohorts: one shape each, and every seed with the same number of arms.
 
     Within a cohort the runs are in order of seed, then LR, so that run (g, l) of a grid is at
-    index g * L + l.
+    index g * L + l. A run that is timed is a cohort of its own; these come last.
     """
     shapes: dict[tuple[Hashable, ...], dict[int, list[RunConfig]]] = {}
+    alone = [[run] for run in runs if run.timed]
     for run in runs:
+        if run.timed:
+            continue
         shapes.setdefault(shape_key(run), {}).setdefault(run.seed, []).append(run)
     cohorts: list[list[RunConfig]] = []
     for by_seed in shapes.values():
@@ -41,7 +44,7 @@ def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:
             by_arms.setdefault(len(by_seed[seed]), []).append(seed)
         for seeds in by_arms.values():
             cohorts.append([run for s in seeds for run in sorted(by_seed[s], key=_arm_order)])
-    return cohorts
+    return cohorts + alone
 
 
 def _arm_order(run: RunConfig) -> tuple[float, str]:

@@ -8,6 +8,8 @@ before it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,6 +52,60 @@ def split(task: TaskConfig, available: int, seed: int) -> tuple[Indices, Indices
 def epoch_order(seed: int, epoch: int, examples: int) -> Indices:
     """Order in which a seed visits its training examples in `epoch`, shape (examples,)."""
     return generator(seed, "order", epoch).permutation(examples)
+
+
+def stratified_order(seed: int, epoch: int, classes: Indices, batch_size: int) -> Indices:
+    """Order in which every batch has as equal a share of each class as whole examples allow.
+
+    Which examples of a class come when, and in which order the full batches follow each other, is
+    drawn anew for every seed and epoch; how many of each class they hold is `class_counts`.
+
+    Parameters
+    ----------
+    classes : array of int, shape (examples,)
+        Class of every training example.
+
+    Returns
+    -------
+    array, shape (examples,)
+    """
+    random = generator(seed, "stratified", epoch)
+    drawn = random.permutation(len(classes))
+    counts = class_counts(tuple(np.bincount(classes).tolist()), batch_size)
+    full = len(classes) // batch_size
+    counts = np.concatenate([counts[:full][random.permutation(full)], counts[full:]])
+    wanted = np.repeat(np.tile(np.arange(counts.shape[1]), len(counts)), counts.ravel())
+    order = np.empty_like(drawn)
+    order[np.argsort(wanted, kind="stable")] = drawn[np.argsort(classes[drawn], kind="stable")]
+    return order
+
+
+@lru_cache(maxsize=256)
+def class_counts(population: tuple[int, ...], batch_size: int) -> Indices:
+    """How many examples of each class every batch has, shape (batches, classes).
+
+    A batch of b has the whole part of b times the share of each class, and the examples left over
+    go to the classes that have had least of what is theirs since the first batch (largest
+    remainders of the running total), where these have examples left. The last, partial batch has
+    what is left.
+    """
+    have = np.array(population, np.int64)
+    share = have / have.sum()
+    left, given = have.copy(), np.zeros_like(have)
+    counts = []
+    while left.sum() >= batch_size:
+        # A share of 0.3 of 10 is 3, however it is rounded.
+        batch = np.minimum(np.floor(batch_size * share + 1e-9).astype(np.int64), left)
+        while (over := batch_size - int(batch.sum())) > 0:
+            owed = (given.sum() + batch_size) * share - given - batch
+            owed[batch >= left] = -np.inf
+            chosen = np.argsort(-owed, kind="stable")[: min(over, int((batch < left).sum()))]
+            batch[chosen] += 1
+        counts.append(batch)
+        left, given = left - batch, given + batch
+    if left.any():
+        counts.append(left)
+    return np.array(counts)
 
 
 def keep_probability(p: float) -> float:

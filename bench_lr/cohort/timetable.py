@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ from bench_lr.schema import EvaluationConfig, Phase, RunConfig
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive steps of one epoch with one batch size.
+    """Consecutive steps with one batch size: of one epoch, or all those of several.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class Span:
         Position in the epoch's data order of the first example.
     evaluate : bool
         Whether to evaluate after the last step.
+    epochs : int
+        How many it is of; it is all of them where these are several.
     """
 
     epoch: int
@@ -41,11 +43,17 @@ class Span:
     batch_size: int
     full_batch_size: int
     evaluate: bool
+    epochs: int = 1
 
     @property
     def stop(self) -> int:
-        """Position in the epoch's data order after the last example."""
-        return self.start + self.steps * self.batch_size
+        """Position in the epoch's data order after the last example; of several, in each."""
+        return self.start + self.steps // self.epochs * self.batch_size
+
+    @property
+    def last_epoch(self) -> int:
+        """Completed epochs before the last one that it is of."""
+        return self.epoch + self.epochs - 1
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,8 @@ class Timetable:
         full = min(self.train_size // size, steps)
         per_epoch = self.evaluation.per_epoch
         due = {max(1, round(i * steps / per_epoch)) for i in range(1, per_epoch + 1)}
+        if not self._is_evaluated(epoch):
+            due = set()
         first = 0
         while first < steps:
             limit = full if first < full else steps
@@ -115,6 +125,39 @@ class Timetable:
                 evaluate=last in due,
             )
             first = last
+
+    def spans_of(self, epochs: range, longest: int) -> Iterator[Span]:
+        """Cut epochs into spans as `spans` does, whole short epochs joined up to `longest` steps.
+
+        Epochs are joined that are one span each, with no evaluation between them.
+        """
+        joined: Span | None = None
+        for epoch in epochs:
+            for span in self.spans(epoch, longest):
+                if joined is not None and self._goes_on(joined, span, longest):
+                    steps, count = joined.steps + span.steps, joined.epochs + 1
+                    joined = replace(joined, steps=steps, epochs=count, evaluate=span.evaluate)
+                    continue
+                if joined is not None:
+                    yield joined
+                joined = span
+        if joined is not None:
+            yield joined
+
+    def _goes_on(self, span: Span, following: Span, longest: int) -> bool:
+        """Whether two spans are whole epochs that can be one span."""
+        whole = self.steps_by_epoch[following.epoch]
+        return (
+            not span.evaluate
+            and span.batch_size == following.batch_size == following.full_batch_size
+            and span.epoch + span.epochs == following.epoch
+            and span.steps == span.epochs * whole
+            and following.steps == whole
+            and span.steps + whole <= longest
+        )
+
+    def _is_evaluated(self, epoch: int) -> bool:
+        return (epoch + 1) % self.evaluation.every == 0 or epoch + 1 == self.epochs
 
     def clock(self, first: int = 0, last: int | None = None) -> Clock:
         """Return the time of every step from `first` to before `last`, or the end."""

@@ -59,7 +59,11 @@ class Trajectories:
 
 
 def trajectories(frame: pd.DataFrame, arm: str, metric: str, split: str) -> Trajectories:
-    """Pick one metric of one arm; shape (0, 0) when there is nothing."""
+    """Pick one metric of one arm; shape (0, 0) when there is nothing.
+
+    A run that ended before others, at its target, keeps its last value: a mean over those still
+    under way would be one over the slow.
+    """
     if frame.empty:
         return Trajectories(np.empty(0), np.empty((0, 0)), ())
     rows = frame[(frame["arm"] == arm) & (frame["metric"] == metric) & (frame["split"] == split)]
@@ -67,10 +71,13 @@ def trajectories(frame: pd.DataFrame, arm: str, metric: str, split: str) -> Traj
         return Trajectories(np.empty(0), np.empty((0, 0)), ())
     table = (
         rows.assign(epoch=rows["epoch"].astype(float).round(6))
+        # What is not there is not what is not a number.
+        .assign(value=rows["value"].astype(float).fillna(np.inf))
         .groupby(["seed", "epoch"])["value"]
         .last()
         .unstack("epoch")
         .sort_index()
+        .ffill(axis=1)
     )
     values = table.to_numpy(dtype=np.float64) * scale(metric)
     values[~np.isfinite(values)] = np.nan
