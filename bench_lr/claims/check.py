@@ -22,7 +22,17 @@ from bench_lr.schema import (
 
 NO_CHANGE = ("equivalent", "curves_match")
 """Kinds that say that nothing changes."""
-FIGURE_ARMS = ("arms", "control", "controls", "highlight", "panels", "treatment")
+FIGURE_ARMS = (
+    "arms",
+    "control",
+    "controls",
+    "groups",
+    "highlight",
+    "lines",
+    "panels",
+    "ratio_to",
+    "treatment",
+)
 """Parameters of figures that name arms."""
 
 

@@ -5,12 +5,13 @@ write a function that takes the verdict and keyword-only parameters and returns 
 ``Figure``, decorate it with `figure`, and import its module below.
 """
 
-from bench_lr.figures import counts, curves, difference, phase_diagram, values
+from bench_lr.figures import bars, counts, curves, difference, phase_diagram, sweep, values
 from bench_lr.figures.registry import FIGURES, draw, figure, parameters, placeholder
 from bench_lr.figures.style import save
 
 __all__ = [
     "FIGURES",
+    "bars",
     "counts",
     "curves",
     "difference",
@@ -20,5 +21,6 @@ __all__ = [
     "phase_diagram",
     "placeholder",
     "save",
+    "sweep",
     "values",
 ]

@@ -11,14 +11,12 @@ from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import arm_label, metric_words
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats, Trajectories, band, larger_is_better, trajectories
-from bench_lr.figures.style import EXPECTED, INK, MUTED
+from bench_lr.figures.style import BLUE, EXPECTED, INK, MUTED
 from bench_lr.verdict import ClaimVerdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-BLUE = "#0173b2"
 
 
 @figure("difference")

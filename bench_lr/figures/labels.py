@@ -59,6 +59,8 @@ class EndLabel:
     y: float
     colour: Colour | str
     bold: bool = False
+    x: float | None = None
+    """Where the line ends, if not where the others do."""
 
 
 def label_ends(axes: Axes, x: float, labels: Sequence[EndLabel], *, size: float = 9.0) -> None:
@@ -67,21 +69,24 @@ def label_ends(axes: Axes, x: float, labels: Sequence[EndLabel], *, size: float 
     Lines off the scale keep their place in the order at the edge of the panel, with an arrow.
     The limits of `axes` must be final.
     """
-    low, high = axes.get_ylim()
+    low, high = (_height(axes, limit) for limit in axes.get_ylim())
     height = axes.bbox.height * 72 / axes.figure.dpi
     step = min(size * 1.45 / height, 1.0 / max(len(labels), 1))
     known = [label for label in labels if np.isfinite(label.y)]
     unknown = [label for label in labels if not np.isfinite(label.y)]
     ordered = [*sorted(known, key=lambda label: -label.y), *unknown]
     wanted = [
-        float(np.clip((label.y - low) / (high - low), 0, 1)) if np.isfinite(label.y) else 0.0
+        float(np.clip((_height(axes, label.y) - low) / (high - low), 0, 1))
+        if np.isfinite(label.y)
+        else 0.0
         for label in ordered
     ]
     for place, goal, label in zip(spread(wanted, step), wanted, ordered, strict=True):
-        off = "↓ " if label.y < low else "↑ " if label.y > high else ""
+        bottom, top = axes.get_ylim()
+        off = "↓ " if label.y < bottom else "↑ " if label.y > top else ""
         axes.annotate(
             off + label.text,
-            xy=(x, goal),
+            xy=(x if label.x is None else label.x, goal),
             xycoords=("data", "axes fraction"),
             xytext=(1.045, place),
             textcoords="axes fraction",
@@ -102,6 +107,11 @@ def label_ends(axes: Axes, x: float, labels: Sequence[EndLabel], *, size: float 
             if np.isfinite(label.y) and not off
             else None,
         )
+
+
+def _height(axes: Axes, y: float) -> float:
+    """Where `y` stands on the axis, in units that are even on the page."""
+    return float(np.log(max(y, 1e-300))) if axes.get_yscale() == "log" else y
 
 
 def spread(wanted: Sequence[float], step: float) -> list[float]:

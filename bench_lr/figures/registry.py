@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from pydantic import TypeAdapter
+
 from bench_lr.verdict import ClaimVerdict
 
 if TYPE_CHECKING:
@@ -80,9 +82,18 @@ def draw(verdict: ClaimVerdict) -> Figure:
         If the claim names a figure kind that is not registered.
     TypeError
         If it gives parameters that the kind does not have.
+    ValueError
+        If a parameter is not of the kind's type.
     """
     from bench_lr.figures.style import theme
 
     spec = verdict.claim.spec.figure
+    allowed = parameters(spec.kind)
+    given = {
+        name: TypeAdapter(allowed[name].annotation).validate_python(value)
+        if name in allowed
+        else value
+        for name, value in spec.params.items()
+    }
     with theme():
-        return FIGURES[spec.kind](verdict, **spec.params)
+        return FIGURES[spec.kind](verdict, **given)

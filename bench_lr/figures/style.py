@@ -27,6 +27,7 @@ MUTED = "#5b6470"
 FAINT = "#c3c9d0"
 CONTROL = "#8a929c"
 EXPECTED = "#c2185b"
+BLUE = "#0173b2"
 
 Colour = tuple[float, float, float]
 
@@ -152,14 +153,23 @@ def colours(arms: Sequence[Arm]) -> dict[str, Colour]:
         palette = sns.color_palette("colorblind", len(arms))
         chosen = list(palette)
     else:
-        # The light end of viridis cannot be read as text on white.
-        shades = sns.color_palette("viridis", 100)[:: 78 // (len(arms) - 1)]
+        shades = sequence(len(arms))
         rank = sorted(range(len(arms)), key=lambda index: scale[index])
         chosen = [shades[rank.index(index)] for index in range(len(arms))]
     return {
         arm.name: (float(r), float(g), float(b))
         for arm, (r, g, b) in zip(arms, chosen, strict=True)
     }
+
+
+def sequence(count: int) -> list[Colour]:
+    """Colours for `count` steps of one number, from the smallest to the largest."""
+    import seaborn as sns
+
+    # The light end of viridis cannot be read as text on white.
+    found = sns.color_palette("viridis", 100)
+    places = [round(78 * step / max(count - 1, 1)) for step in range(count)]
+    return [(float(r), float(g), float(b)) for r, g, b in (found[place] for place in places)]
 
 
 def readable(colour: Colour | str) -> Colour:

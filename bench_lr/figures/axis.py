@@ -1,0 +1,46 @@
+"""Logarithmic axes whose ticks read as plain numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+MANY = 9
+
+
+def plain_log(axis: Axis, low: float, high: float) -> None:
+    """Put ticks at round numbers between `low` and `high` and write them out."""
+    ticks = log_ticks(low, high)
+    axis.set_ticks(ticks, [plain(tick) for tick in ticks])
+    axis.set_minor_formatter("")
+
+
+def panel_width(axes: Axes) -> float:
+    """Width of a panel in points, as far as it is known before the layout is solved."""
+    return axes.bbox.width * 72 / axes.figure.dpi
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two positive ones: powers of ten, and 2 and 5 times them where few."""
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [d * 10.0**e for e in range(first, last + 1) for d in digits]
+        ticks = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
+        if len(ticks) <= MANY:
+            return ticks
+    return ticks[:: -(-len(ticks) // MANY)]
+
+
+def plain(value: float) -> str:
+    """Write a tick: plain digits, or a power of ten far from 1."""
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return f"{value:,.10g}".replace("-", "−")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    shown = f"{float(mantissa):g}"
+    return f"10{digits}" if shown == "1" else f"{shown}·10{digits}"
