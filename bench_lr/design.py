@@ -18,6 +18,7 @@ from bench_lr.budget import budget
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria.comparison import MIN_SEEDS
 from bench_lr.criteria.level import ALPHA
+from bench_lr.derived import needs_runs
 from bench_lr.schema import COUNTS, Claim, CriterionSpec
 
 ENOUGH = 0.8
@@ -54,8 +55,8 @@ def remarks(claim: Claim, expected_sd: Mapping[str, float]) -> list[Remark]:
     for spec in claim.spec.criteria:
         if spec.role == "reading" or spec.kind not in criteria.KINDS:
             continue
-        arms = [n for n in selected_arms(claim, spec) if n not in claim.spec.calculations]
-        if not arms:
+        arms = selected_arms(claim, spec)
+        if not any(needs_runs(claim.spec, name) for name in arms):
             continue
         known = spec.sd if spec.sd is not None else expected_sd.get(spec.id)
         # A control should fail: how surely it would succeed is of no interest.
@@ -189,6 +190,8 @@ def _unequal_budgets(claim: Claim, spec: CriterionSpec, arms: list[str]) -> str:
     if spec.measure is None or spec.measure.metric in COUNTS:
         return ""
     spent = {arm.name: budget(arm.runs[0]).examples for arm in claim.arms if arm.name in arms}
+    if not spent:
+        return ""
     low, high = min(spent, key=lambda n: spent[n]), max(spent, key=lambda n: spent[n])
     if spent[high] <= spent[low] * (1 + ALIKE):
         return ""

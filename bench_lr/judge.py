@@ -7,6 +7,7 @@ import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench_lr import criteria
-from bench_lr.calculations import is_simulated
 from bench_lr.claims.check import criterion_params, selected_arms
+from bench_lr.claims.settings import arm_value
 from bench_lr.criteria import CriterionError, CriterionResult
+from bench_lr.derived import ArmRuns, Derivation, derive, is_exact, needs_runs
 from bench_lr.identity import run_ids
 from bench_lr.looks import judge_in_looks
 from bench_lr.measure import MeasureError, measure
@@ -58,15 +60,28 @@ class _Evidence:
         return self.wanted - self.results.runs
 
 
+@dataclass(frozen=True)
+class _Quantities:
+    """What a claim has beside its runs."""
+
+    calculations: dict[str, Floats]
+    derived: Derivation
+
+    def value(self, name: str) -> Floats:
+        return self.calculations[name] if name in self.calculations else self.derived.value(name)
+
+
 def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> ClaimVerdict:
     """Judge a claim on what the store has."""
     evidence = _gather(claim, store)
     calculations = {name: c.values() for name, c in claim.spec.calculations.items()}
     obstacle = _obstacle(claim, evidence)
+    derived = derive(claim.spec, calculations, None if obstacle else _arm_runs(claim, evidence))
+    quantities = _Quantities(calculations, derived)
     judged = tuple(
-        _with_variants(claim, Judged(spec, result), evidence, calculations)
+        _with_variants(claim, Judged(spec, result), evidence, quantities)
         for spec in claim.spec.criteria
-        for result in [_evaluate(claim, spec, evidence, calculations, obstacle)]
+        for result in [_evaluate(claim, spec, evidence, quantities, obstacle)]
     )
     verdict, note = combine(judged)
     return ClaimVerdict(
@@ -75,6 +90,7 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
         criteria=judged,
         frame=_frame(claim, evidence),
         calculations=calculations,
+        derived=derived.values,
         note=note,
         recorded=recorded,
         runs=evidence.wanted,
@@ -193,14 +209,14 @@ def _evaluate(
     claim: Claim,
     spec: CriterionSpec,
     evidence: _Evidence,
-    calculations: dict[str, Floats],
+    quantities: _Quantities,
     obstacle: str,
 ) -> CriterionResult:
-    trained = [name for name in selected_arms(claim, spec) if name not in calculations]
+    trained = any(needs_runs(claim.spec, name) for name in selected_arms(claim, spec))
     if trained and obstacle:
         return _incomplete(obstacle, len(claim.arms[0].runs))
     try:
-        arms, params = _given(claim, spec, evidence, calculations)
+        arms, params = _given(claim, spec, evidence, quantities)
         if trained and claim.looks:
             return judge_in_looks(spec.kind, arms, claim.looks, **params)
         return criteria.evaluate(spec.kind, arms, **params)
@@ -209,25 +225,21 @@ def _evaluate(
 
 
 def _given(
-    claim: Claim, spec: CriterionSpec, evidence: _Evidence, calculations: dict[str, Floats]
+    claim: Claim, spec: CriterionSpec, evidence: _Evidence, quantities: _Quantities
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
     """Arms and parameters of a criterion, as `criteria.evaluate` wants them."""
-    chosen = selected_arms(claim, spec)
-    shape = criteria.KINDS[spec.kind].shape
-    arms = {
-        name: calculations[name]
-        if shape == "values" or is_simulated(claim.spec.calculations[name])
-        else calculations[name].reshape(1, -1)
-        for name in chosen
-        if name in calculations
-    }
+    arms: dict[str, Floats] = {}
     params = criterion_params(claim, spec)
     times: Floats | None = None
     parts = _arms(claim)
-    for name in chosen:
-        if name not in calculations:
+    for name in selected_arms(claim, spec):
+        if name in parts:
             assert spec.measure is not None
             arms[name], times = measure(evidence.results.of(*parts[name]), spec.measure)
+        else:
+            values = quantities.value(name)
+            one_seed = is_exact(claim.spec, name) and criteria.KINDS[spec.kind].shape != "values"
+            arms[name] = values.reshape(1, -1) if one_seed else values
     accepted = inspect.signature(criteria.KINDS[spec.kind].function).parameters
     if "times" in accepted and times is not None:
         params.setdefault("times", [round(float(t), 3) for t in times])
@@ -235,17 +247,18 @@ def _given(
 
 
 def _with_variants(
-    claim: Claim, judged: Judged, evidence: _Evidence, calculations: dict[str, Floats]
+    claim: Claim, judged: Judged, evidence: _Evidence, quantities: _Quantities
 ) -> Judged:
     """Add what the verdict would have been on slightly other evidence."""
-    if judged.spec.role != "claim":
+    looked_at = selected_arms(claim, judged.spec)
+    if judged.spec.role != "claim" or any(is_exact(claim.spec, name) for name in looked_at):
         return judged
     seeds = judged.result.seeds
     kept: list[tuple[CriterionSpec, dict[str, Floats], dict[str, Any]]] = []
 
     def evaluate(spec: CriterionSpec, left_out: int | None) -> CriterionResult:
         if not kept or kept[-1][0] is not spec:
-            kept.append((spec, *_given(claim, spec, evidence, calculations)))
+            kept.append((spec, *_given(claim, spec, evidence, quantities)))
         _, arms, params = kept[-1]
         rest = [seed for seed in range(seeds) if seed != left_out]
         return criteria.evaluate(spec.kind, {n: v[rest] for n, v in arms.items()}, **params)
@@ -261,6 +274,14 @@ def _arms(claim: Claim) -> dict[str, tuple[int, int]]:
     """Positions of the first run of each arm, and after its last, among the claim's."""
     ends = itertools.accumulate((len(arm.runs) for arm in claim.arms), initial=0)
     return {arm.name: part for arm, part in zip(claim.arms, itertools.pairwise(ends), strict=True)}
+
+
+def _arm_runs(claim: Claim, evidence: _Evidence) -> dict[str, ArmRuns]:
+    parts = _arms(claim)
+    return {
+        arm.name: ArmRuns(evidence.results.of(*parts[arm.name]), partial(arm_value, arm))
+        for arm in claim.arms
+    }
 
 
 def _frame(claim: Claim, evidence: _Evidence) -> pd.DataFrame:

@@ -30,14 +30,18 @@ Evaluate = Callable[[CriterionSpec, int | None], CriterionResult]
 
 
 def variants(judged: Judged, evaluate: Evaluate) -> tuple[Variant, ...]:
-    """Verdicts of a criterion on other evidence; none for one that trains nothing or is exact."""
+    """Verdicts of a criterion on other evidence; none for one that is exact.
+
+    A criterion without a measure of its own looks at derived quantities or simulations: it is
+    judged without any one of the seeds only.
+    """
     spec, result = judged.spec, judged.result
-    if spec.measure is None or spec.measure.metric in COUNTS or spec.params.get("exact"):
+    if spec.params.get("exact") or (spec.measure is not None and spec.measure.metric in COUNTS):
         return ()
     if result.verdict == "incomplete":
         return ()
     found = list(_without_a_seed(spec, result, evaluate))
-    for label, other in _others(spec, spec.measure):
+    for label, other in _others(spec, spec.measure) if spec.measure is not None else ():
         try:
             found.append(Variant(label, evaluate(other, None).verdict))
         except (CriterionError, MeasureError):

@@ -347,16 +347,137 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What one arm's runs give under a measure of their own: one number a seed."""
+
+    arm: Text
+    measure: Measure
+    kind: Literal["measured"] = "measured"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first minus the second, seed by seed."""
+
+    of: tuple[Text, Text]
+    kind: Literal["difference"] = "difference"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The first over the second, seed by seed; a second that is 0 cannot be judged."""
+
+    of: tuple[Text, Text]
+    kind: Literal["ratio"] = "ratio"
+
+
+@dataclass(frozen=True)
+class Log2Ratio:
+    """Base-2 logarithm of the first over the second, both of which must be positive."""
+
+    of: tuple[Text, Text]
+    kind: Literal["log2_ratio"] = "log2_ratio"
+
+
+@dataclass(frozen=True)
+class LinearCombination:
+    """Sum of quantities times coefficients, such as the interaction of a two-by-two design."""
+
+    terms: Annotated[dict[Text, float], Field(min_length=1)]
+    kind: Literal["linear"] = "linear"
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A quantity times a number."""
+
+    of: Text
+    by: float
+    kind: Literal["scaled"] = "scaled"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One of the numbers of a calculation, `at` an index from 0."""
+
+    of: Text
+    at: Annotated[int, Field(ge=0)]
+    kind: Literal["entry"] = "entry"
+
+
+@dataclass(frozen=True)
+class BestSetting:
+    """In each seed, the setting (`by`) of the arm that is best among `arms` (names or patterns).
+
+    A diverged run is never best; of equals, the arm with the smallest setting is. NaN where all
+    have diverged.
+    """
+
+    arms: Annotated[tuple[Text, ...], Field(min_length=1)]
+    measure: Measure
+    by: ArmKey
+    larger_is_better: bool = True
+    kind: Literal["best_setting"] = "best_setting"
+
+
+@dataclass(frozen=True)
+class BestValue:
+    """In each seed, the metric of the arm that is best among `arms` (names or patterns).
+
+    Optimistic, since the runs that choose the arm are those that tell its metric: the more so, the
+    more arms there are to choose from and the more they differ by chance alone. It is equally so
+    for quantities that choose among as many arms.
+    """
+
+    arms: Annotated[tuple[Text, ...], Field(min_length=1)]
+    measure: Measure
+    larger_is_better: bool = True
+    kind: Literal["best_value"] = "best_value"
+
+
+@dataclass(frozen=True)
+class SketchDistance:
+    r"""How far apart two arms have gone from the same start: |a - b| / |a|.
+
+    a and b are the sketches of the displacement from the initial weights of the first and the
+    second arm (a probe ``displacement_sketch``), at the end of epoch `at`, or the last that was
+    taken. Of a sketch of so many Gaussian projections, lengths have a relative standard deviation
+    of :math:`1 / \sqrt{2 \cdot size}` (Johnson and Lindenstrauss 1984).
+    """
+
+    of: tuple[Text, Text]
+    at: Positive | None = None
+    kind: Literal["sketch_distance"] = "sketch_distance"
+
+
+Derived = Annotated[
+    Measured
+    | Difference
+    | Ratio
+    | Log2Ratio
+    | LinearCombination
+    | Scaled
+    | Entry
+    | BestSetting
+    | BestValue
+    | SketchDistance,
+    Field(discriminator="kind"),
+]
+"""A quantity worked out of arms and calculations, seed by seed; see `bench_lr.derived`."""
+
+
+@dataclass(frozen=True)
 class CriterionSpec:
     """One assertion of a claim.
 
     `role`: a ``claim`` criterion must be reproduced; a ``control`` must be refuted, else the test
-    could not fail; a ``reading`` is shown and never counted. `arms` are the arms (or calculations)
-    it looks at (names or shell patterns), all when empty. `by_arm` fills a parameter with a mapping
-    from each arm to its value of a setting (``x: batch_size``); `order_by` fills the parameter
-    ``order`` with the arms sorted by a setting. `sd` is the between-seed standard deviation that is
-    expected of the quantity judged, in its units: what can be decided is worked out from it before
-    anything is trained.
+    could not fail; a ``reading`` is shown and never counted. `arms` are the arms, calculations and
+    derived quantities it looks at (names or shell patterns). When empty: those that its parameters
+    name, if there is one among them that is no arm; else all arms. `by_arm` fills a parameter with
+    a mapping from each arm to its value of a setting (``x: batch_size``); `order_by` fills the
+    parameter ``order`` with the arms sorted by a setting. `sd` is the between-seed standard
+    deviation that is expected of the quantity judged, in its units: what can be decided is worked
+    out from it before anything is trained.
     """
 
     id: Text
@@ -394,6 +515,7 @@ class ClaimFile:
     grid: dict[str, list[Any]] = field(default_factory=dict)
     arms: dict[str, Setting] = field(default_factory=dict)
     calculations: dict[str, Calculation] = field(default_factory=dict)
+    derived: dict[str, Derived] = field(default_factory=dict)
     seeds: Count | None = None
     profiles: dict[str, ProfilePatch] = field(default_factory=dict)
     remarks: str = ""

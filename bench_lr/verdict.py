@@ -75,6 +75,8 @@ class ClaimVerdict:
         Empty for a claim that trains nothing.
     calculations : mapping of name to array, shape (values,), (seeds,) or (seeds, values)
         What the claim's calculations gave; seeds are of simulations.
+    derived : mapping of name to array, shape (seeds,), (seeds, values) or (values,)
+        What the claim's derived quantities came to; those without a value are left out.
     recorded : VerdictWord or None
         The verdict under ``reproductions/`` for this profile, if any.
     runs, missing, failed, diverged : int
@@ -88,6 +90,7 @@ class ClaimVerdict:
     criteria: tuple[Judged, ...]
     frame: pd.DataFrame
     calculations: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    derived: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     note: str = ""
     recorded: VerdictWord | None = None
     runs: int = 0

@@ -115,6 +115,7 @@ CHANGES: list[dict[str, Any]] = [
     {"frame": VERDICT.frame[::-1]},
     {"frame": VERDICT.frame.rename(columns={"step": "examples", "examples": "step"})},
     {"calculations": {"a": np.array([1.0])}},
+    {"derived": {"a": np.array([1.0])}},
     {"note": "a note"},
     {"recorded": "refuted"},
     {"runs": 1},

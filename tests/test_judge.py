@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench_lr import looks
 from bench_lr.claims import load_claims
 from bench_lr.identity import run_id
 from bench_lr.judge import FRAME, combine, judge
@@ -331,3 +334,131 @@ def test_a_sample_without_order_is_judged_too(tmp_path: Path, store: Store) -> N
     claim = loaded(tmp_path, drop("criteria", 0, "order_by"))
     fill(store, claim, accuracy=best("lr=0.5"))
     assert judge(claim, store).verdict == R
+
+
+# --- derived quantities -----------------------------------------------------------------------
+
+LAST = {"metric": "accuracy", "reduce": "mean_last", "epochs": 2}
+QUANTITIES: dict[str, Any] = {
+    "loss": {"kind": "measured", "arm": "lr=0.5", "measure": {"metric": "loss"}},
+    "accuracy": {"kind": "measured", "arm": "lr=0.5", "measure": LAST},
+    "best": {"kind": "best_setting", "arms": ["*"], "measure": LAST, "by": "lr"},
+    "gap": {"kind": "difference", "of": ["accuracy", "loss"]},
+}
+WITHIN = {
+    "id": "gap",
+    "kind": "stays_within",
+    "params": {"arm": "gap", "low": 0.55, "high": 0.65},
+}
+
+
+def gain(content: dict[str, Any]) -> None:
+    """Give a claim quantities, and a criterion about one of them."""
+    content["derived"] = copy.deepcopy(QUANTITIES)
+    content["criteria"] = [copy.deepcopy(WITHIN)]
+
+
+GAIN: tuple[Edit, ...] = (gain,)
+
+
+def noisy(arm: str, epoch: float, seed: int) -> float:
+    return 0.9 + 1e-3 * ((7 * seed) % 5) + 0.01 * (arm == "lr=0.5")
+
+
+def test_a_criterion_compares_different_metrics_of_an_arm(tmp_path: Path, store: Store) -> None:
+    claim = loaded(tmp_path, *GAIN)
+    fill(store, claim, accuracy=noisy)
+    verdict = judge(claim, store)
+    expected = [noisy("lr=0.5", 4, seed) - 0.3 for seed in range(8)]
+    np.testing.assert_allclose(verdict.derived["gap"], expected)
+    assert verdict.criteria[0].result.estimate == pytest.approx(np.mean(expected))
+    assert verdict.verdict == R
+    np.testing.assert_equal(verdict.derived["best"], [0.5] * 8)
+    fill(store, claim, accuracy=lambda arm, epoch, seed: noisy(arm, epoch, seed) + 0.2)
+    assert judge(claim, store).verdict == X
+
+
+def test_the_other_kinds_take_quantities_as_arms(tmp_path: Path, store: Store) -> None:
+    given: list[dict[str, Any]] = [
+        {"kind": "superior", "params": {"treatment": "accuracy", "control": "loss"}},
+        {"kind": "superior", "params": {"treatment": "lr=0.5", "control": "loss"}, "measure": LAST},
+        {"kind": "ratio", "params": {"numerator": "accuracy", "denominator": "loss", "low": 3}},
+        {"kind": "equivalent", "params": {"treatment": "best", "control": "best2", "margin": 0.1}},
+        {"kind": "share", "params": {"conditions": {"best": [0.4, 0.6]}, "above": 0.5}},
+        {"kind": "slope", "params": {"x": {"loss": 1, "accuracy": 3}, "low": 0.9, "high": 1.1}},
+        {"kind": "ordered", "params": {"order": ["loss", "best", "accuracy"]}},
+        {"kind": "best_arm", "params": {"expected": "accuracy", "margin": 0}, "arms": ["a*", "b*"]},
+    ]
+    claim = loaded(
+        tmp_path,
+        *GAIN,
+        put("derived", "best2", value={"kind": "scaled", "of": "best", "by": 1.0}),
+        put("criteria", value=[{"id": f"c{i}", **item} for i, item in enumerate(given)]),
+        lambda c: c["criteria"].append({**c["criteria"][3], "id": "control", "role": "control"}),
+    )
+    fill(store, claim, accuracy=noisy)
+    words = {j.spec.id: j.result.verdict for j in judge(claim, store).criteria}
+    assert words == {**{f"c{i}": R for i in range(8)}, "control": R}
+
+
+def test_quantities_of_missing_runs_are_incomplete_for_that_reason(
+    tmp_path: Path, store: Store
+) -> None:
+    claim = loaded(tmp_path, *GAIN)
+    fill(store, claim, accuracy=noisy, skip=[("lr=0.8", 7)])
+    verdict = incomplete(claim, store)
+    assert verdict.note == "1 of 24 runs are missing"
+    assert verdict.derived == {}
+
+
+def test_a_quantity_without_a_value_says_why(tmp_path: Path, store: Store) -> None:
+    claim = loaded(
+        tmp_path, *GAIN, put("derived", "gap", value={"kind": "ratio", "of": ["best", "loss"]})
+    )
+    fill(store, claim, accuracy=noisy, loss=lambda arm, epoch, seed: 0.0)
+    verdict = incomplete(claim, store)
+    assert verdict.note == "gap: loss is 0 in a seed, and nothing can be divided by it"
+    assert set(verdict.derived) == {"loss", "accuracy", "best"}
+
+
+def test_quantities_are_judged_without_each_seed_too(tmp_path: Path, store: Store) -> None:
+    claim = loaded(tmp_path, *GAIN)
+    # The first seed alone keeps the interval from lying inside.
+    fill(store, claim, accuracy=lambda a, e, seed: noisy(a, e, seed) - 0.3 * (seed == 0))
+    (item,) = judge(claim, store).criteria
+    assert item.result.verdict == Q
+    (variant,) = item.variants
+    assert variant.label == "without one seed"
+    assert variant.verdict == "inconclusive in 7 of 8, reproduced in 1 of 8"
+
+
+def test_quantities_are_judged_in_looks(tmp_path: Path, store: Store) -> None:
+    claim = dataclasses.replace(loaded(tmp_path, *GAIN, seeds=12), looks=(6, 9, 12))
+    fill(store, claim, accuracy=noisy)
+    result = judge(claim, store).criteria[0].result
+    assert (result.verdict, result.seeds) == (R, 6)
+    assert "decided at look 1 of 3 (6 seeds" in result.note
+    # The same with the first look's seeds alone: seeds that come later change nothing.
+    first = looks.seeds_at(claim, 6)
+    assert judge(first, store).criteria[0].result == result
+
+
+def test_quantities_of_formulas_are_judged_without_runs(tmp_path: Path, store: Store) -> None:
+    values = {"kind": "schedule_values", "lr": 0.1, "at": [0, 1], "schedule": {"kind": "constant"}}
+    claim = loaded(
+        tmp_path,
+        put("calculations", value={"rates": values}),
+        put("derived", value={"half": {"kind": "scaled", "of": "rates", "by": 0.5}}),
+        put(
+            "criteria",
+            0,
+            value={
+                "id": "table",
+                "kind": "table",
+                "params": {"arm": "half", "expected": [0.05, 0.05], "tolerance": 1e-12},
+            },
+        ),
+    )
+    verdict = judge(claim, store)
+    assert (verdict.verdict, verdict.missing) == (R, 24)
+    assert verdict.criteria[0].variants == ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bench_lr import criteria, figures
+from bench_lr.claims.derived import derived_problems
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value
+from bench_lr.derived import chosen, needs_runs
 from bench_lr.schema import (
     COUNTS,
     METRICS,
@@ -37,28 +39,49 @@ FIGURE_ARMS = (
 
 
 def check_claim(claim: Claim) -> list[Problem]:
-    """Return every mistake in the criteria and the figure of a claim.
+    """Return every mistake in the derived quantities, the criteria and the figure of a claim.
 
     Where the claim has neither arms nor calculations they are not known, and what hangs on them is
     not checked.
     """
-    found = [*_criteria_problems(claim), *_figure_problems(claim)]
+    found: list[Problem] = []
+    if _arms_known(claim):
+        found += derived_problems(claim, partial(_measure_problems, claim))
+    found += [*_criteria_problems(claim), *_figure_problems(claim)]
     return found or [*_control_problems(claim)]
 
 
 def selected_arms(claim: Claim, spec: CriterionSpec) -> list[str]:
-    """Names of the arms and calculations that a criterion looks at, in the claim's order."""
-    names = [arm.name for arm in claim.arms] or list(claim.spec.calculations)
-    everything = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
-    if not spec.arms:
-        return names
-    return [n for n in everything if any(n == p or fnmatch.fnmatch(n, p) for p in spec.arms)]
+    """Names of the arms, calculations and derived quantities that a criterion looks at.
+
+    In the claim's order; see `CriterionSpec.arms` for what is looked at when it names none.
+    """
+    everything = _names(claim)
+    if spec.arms:
+        return chosen(spec.arms, everything)
+    named = _named(spec)
+    if any(n in claim.spec.derived or n in claim.spec.calculations for n in named):
+        return [n for n in everything if n in named]
+    return [arm.name for arm in claim.arms] or list(claim.spec.calculations)
+
+
+def _names(claim: Claim) -> list[str]:
+    """Everything that a criterion can be given."""
+    return [*(arm.name for arm in claim.arms), *claim.spec.calculations, *claim.spec.derived]
+
+
+def _named(spec: CriterionSpec) -> set[str]:
+    """What the parameters of a criterion name."""
+    if spec.kind not in criteria.KINDS:
+        return set()
+    given = (spec.params.get(name) for name in criteria.KINDS[spec.kind].arm_params)
+    return {name for value in given for name in criteria.arm_names(value)}
 
 
 def criterion_params(claim: Claim, spec: CriterionSpec) -> dict[str, Any]:
     """Parameters of a criterion with those that hang on the arms filled in."""
-    chosen = set(selected_arms(claim, spec))
-    arms = [arm for arm in claim.arms if arm.name in chosen]
+    looked_at = set(selected_arms(claim, spec))
+    arms = [arm for arm in claim.arms if arm.name in looked_at]
     params = dict(spec.params)
     for name, key in spec.by_arm.items():
         params[name] = {arm.name: arm_value(arm, key) for arm in arms}
@@ -87,7 +110,8 @@ def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
     key = f"criteria.{spec.id}"
     found: list[Problem] = []
     if spec.measure is not None:
-        found += _measure_problems(claim, spec, spec.measure, f"{key}.measure")
+        names = selected_arms(claim, spec)
+        found += _measure_problems(claim, names, spec.measure, f"{key}.measure")
     if spec.kind not in criteria.KINDS:
         return [*found, unknown(claim.file, f"{key}.kind", spec.kind, criteria.KINDS)]
     if not _arms_known(claim):
@@ -97,20 +121,20 @@ def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
             return found
         texts = criteria.problems(spec.kind, spec.params)
     else:
-        names = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
+        names = _names(claim)
         found += [
             unknown(claim.file, f"{key}.arms", pattern, names)
             for pattern in spec.arms
-            if not fnmatch.filter(names, pattern) and pattern not in names
+            if not chosen([pattern], names)
         ]
-        chosen = selected_arms(claim, spec)
-        trained = [name for name in chosen if name not in claim.spec.calculations]
-        if trained and spec.measure is None:
+        looked_at = selected_arms(claim, spec)
+        arms = {arm.name for arm in claim.arms}
+        if arms & set(looked_at) and spec.measure is None:
             found.append(Problem(claim.file, f"{key}.measure", "nothing", "a measure of the runs"))
-        judged = claim.profile.may_judge or not trained
-        texts = (
-            criteria.problems(spec.kind, criterion_params(claim, spec), chosen) if judged else ()
-        )
+        judged = claim.profile.may_judge or not any(needs_runs(claim.spec, n) for n in looked_at)
+        # A name that is wrong is told beside all that would be right.
+        told = names if _named(spec) - set(names) else looked_at
+        texts = criteria.problems(spec.kind, criterion_params(claim, spec), told) if judged else ()
     return [*found, *(Problem(claim.file, key, t, "see the kind's parameters") for t in texts)]
 
 
@@ -129,17 +153,16 @@ def _arms_known(claim: Claim) -> bool:
 
 
 def _measure_problems(
-    claim: Claim, spec: CriterionSpec, what: Measure, key: str
+    claim: Claim, names: Collection[str], what: Measure, key: str
 ) -> Iterator[Problem]:
-    """What the runs' results will not have, as far as the claim says."""
+    """What the results of the arms of these names will not have, as far as the claim says."""
     if what.metric not in METRICS:
         yield unknown(claim.file, f"{key}.metric", what.metric, METRICS)
     if what.reduce == "mean_last" and not isinstance(what.epochs, int):
         yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a number of epochs")
     if what.reduce in ("at", "mean_at") and not (isinstance(what.epochs, tuple) and what.epochs):
         yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a list of epochs")
-    chosen = set(selected_arms(claim, spec))
-    runs = [arm.runs[0] for arm in claim.arms if arm.name in chosen]
+    runs = [arm.runs[0] for arm in claim.arms if arm.name in names]
     if what.metric not in COUNTS and runs:
         evaluated = [set[str](run.evaluation.splits) for run in runs]
         splits = sorted(set.intersection(*evaluated))
@@ -217,13 +240,13 @@ def _figure_problems(claim: Claim) -> list[Problem]:
 
 
 def _figure_arm_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
-    """Names and patterns of a figure that no arm or calculation has."""
+    """Names and patterns of a figure that no arm, calculation or derived quantity has."""
     if value is None:
         return
     groups = value.values() if isinstance(value, Mapping) else [value]
-    names = [*(arm.name for arm in claim.arms), *claim.spec.calculations]
+    names = _names(claim)
     exact = key.rpartition(".")[2] in ("treatment", "control")
     for group in groups:
         for pattern in [group] if isinstance(group, str) else group:
-            if pattern not in names and (exact or not fnmatch.filter(names, pattern)):
+            if pattern not in names and (exact or not chosen([pattern], names)):
                 yield unknown(claim.file, key, pattern, names)

@@ -191,5 +191,5 @@ def sound_part(content: object) -> ClaimFile:
 def without_arms(claim: Claim) -> Claim:
     """Return a claim whose arms are not known."""
     return dataclasses.replace(
-        claim, arms=(), spec=dataclasses.replace(claim.spec, calculations={})
+        claim, arms=(), spec=dataclasses.replace(claim.spec, calculations={}, derived={})
     )

@@ -69,11 +69,14 @@ def _add(found: hashlib._Hash, verdict: ClaimVerdict) -> None:
 
     claim, frame = verdict.claim, verdict.frame
     arms = [(arm.name, run_ids(arm.runs)) for arm in claim.arms]
-    values = {name: array.tolist() for name, array in verdict.calculations.items()}
+    values = [
+        {name: array.tolist() for name, array in arrays.items()}
+        for arrays in (verdict.calculations, verdict.derived)
+    ]
     rest = {
         name: value
         for name, value in vars(verdict).items()
-        if name not in ("claim", "frame", "calculations")
+        if name not in ("claim", "frame", "calculations", "derived")
     }
     whole = (dataclasses.replace(claim, arms=()), arms, values, rest, list(frame.columns))
     found.update(repr(whole).encode())

@@ -1,0 +1,70 @@
+"""What a claim says of its derived quantities, checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import fields
+
+from bench_lr.claims.problems import Problem, unknown
+from bench_lr.derived import arm_patterns, chosen, circle, operands
+from bench_lr.schema import BestSetting, BestValue, Claim, Derived, Measure, Measured
+
+MeasureCheck = Callable[[Collection[str], Measure, str], Iterator[Problem]]
+"""From names of arms, a measure of their runs and its key to what is wrong with it."""
+
+
+def derived_problems(claim: Claim, measure_problems: MeasureCheck) -> Iterator[Problem]:
+    """Yield what keeps derived quantities from being worked out; the arms must be known."""
+    derived = claim.spec.derived
+    for name, quantity in derived.items():
+        key = f"derived.{name}"
+        yield from _name_problems(claim, name)
+        yield from _operand_problems(claim, quantity, key)
+        yield from _arm_problems(claim, quantity, key)
+        if isinstance(quantity, Measured | BestSetting | BestValue):
+            what = quantity.measure
+            arms = chosen(arm_patterns(quantity), (arm.name for arm in claim.arms))
+            yield from measure_problems(arms, what, f"{key}.measure")
+            if what.reduce in ("curve", "at"):
+                allowed = "one that gives one number a seed"
+                yield Problem(claim.file, f"{key}.measure.reduce", what.reduce, allowed)
+    if loop := circle(derived):
+        found = f"worked out of itself: {' <- '.join(loop)}"
+        yield Problem(claim.file, f"derived.{loop[0]}", found, "quantities without a circle")
+
+
+def _name_problems(claim: Claim, name: str) -> Iterator[Problem]:
+    if name in claim.spec.calculations or any(arm.name == name for arm in claim.arms):
+        other = "a calculation" if name in claim.spec.calculations else "an arm"
+        yield Problem(claim.file, f"derived.{name}", f"the name of {other}", "a name of its own")
+
+
+def _operand_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Problem]:
+    known = [*claim.spec.derived, *claim.spec.calculations]
+    for operand in operands(quantity):
+        if operand in known:
+            continue
+        place = f"{key}.{_field(quantity)}"
+        if any(arm.name == operand for arm in claim.arms):
+            allowed = "a derived quantity of kind measured, which says what of the arm is meant"
+            yield Problem(claim.file, place, f"the arm {operand!r}", allowed)
+        else:
+            yield unknown(claim.file, place, operand, known)
+
+
+def _arm_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Problem]:
+    arms = [arm.name for arm in claim.arms]
+    several = isinstance(quantity, BestSetting | BestValue)
+    place = f"{key}.{_field(quantity)}"
+    for pattern in arm_patterns(quantity):
+        if pattern not in arms and not (several and chosen([pattern], arms)):
+            yield unknown(claim.file, place, pattern, arms)
+    found = chosen(arm_patterns(quantity), arms)
+    if several and len(found) == 1:
+        yield Problem(claim.file, place, f"one arm, {found[0]}", "arms to choose the best from")
+
+
+def _field(quantity: Derived) -> str:
+    """Key under which a quantity names what it is worked out of."""
+    keys = {field.name for field in fields(quantity)}
+    return next(key for key in ("of", "terms", "arms", "arm") if key in keys)
