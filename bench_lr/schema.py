@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from bench_lr.calculations import Calculation
+from bench_lr.probes import Probe
 from bench_lr.schedules import Constant, Schedule
 
 Count = Annotated[int, Field(ge=1)]
@@ -207,12 +208,14 @@ class EvaluationConfig:
     """When and on what to evaluate.
 
     `per_epoch` times an epoch, evenly spaced, its end included; or only at the end of `every` so
-    many epochs, and of the last.
+    many epochs, and of the last. What `probes` measure is no part of training, and is part of the
+    identity.
     """
 
     per_epoch: Count = 1
     splits: Annotated[tuple[Split, ...], Field(min_length=1)] = ("validation",)
     every: Count = 1
+    probes: tuple[Probe, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -268,7 +271,8 @@ class Setting:
     of that name, or the content of one. ``batches`` (a list of ``[epochs, batch size]``) replaces
     ``batch_size``; its epochs must add up to ``epochs``. ``updates`` replaces ``epochs``: as many
     whole epochs as come nearest to that many parameter updates, at least one. ``evaluate_every: N``
-    evaluates at the end of every N-th epoch and of the last.
+    evaluates at the end of every N-th epoch and of the last. What `probes` measure are metrics of
+    split ``train``.
     """
 
     task: Named | None = None
@@ -292,6 +296,7 @@ class Setting:
     evaluate_on: Annotated[tuple[Split, ...], Field(min_length=1)] | None = None
     stop_at: Target | None = None
     timed: bool | None = None
+    probes: tuple[Probe, ...] | None = None
     dtype: Literal["float32", "float64"] | None = None
 
 
@@ -337,7 +342,7 @@ class Measure:
         "first",
         "onset",
     ] = "final"
-    epochs: tuple[Positive, ...] | Count | None = None
+    epochs: tuple[NonNegative, ...] | Count | None = None
     from_epoch: NonNegative = 0.0
     at_most: float | None = None
     at_least: float | None = None

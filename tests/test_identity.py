@@ -15,6 +15,7 @@ from bench_lr import identity
 from bench_lr.claims import load_claims
 from bench_lr.claims.problems import adapter
 from bench_lr.identity import canonical_json, config_dict, run_id, run_ids, stream_key
+from bench_lr.probes import DisplacementSketch, GradientNoise
 from bench_lr.schedules import MultiStep, Step
 from bench_lr.schema import (
     BatchNorm,
@@ -42,7 +43,9 @@ RUN = RunConfig(
     optimizer=OptimizerConfig(0.1),
     batches=(Phase(2, 64),),
     schedule=Step(0.9, 50),
-    evaluation=EvaluationConfig(),
+    evaluation=EvaluationConfig(
+        probes=(GradientNoise((8, 16), at=(1.0,)), DisplacementSketch(at=(0.0,)))
+    ),
     stop_at=Target(),
 )
 OTHER: dict[type, Any] = {int: lambda v: v + 1, float: lambda v: v + 0.25, bool: lambda v: not v}
@@ -114,6 +117,13 @@ def test_the_id_changes_with_the_engine_version(monkeypatch: pytest.MonkeyPatch)
     before = run_id(RUN)
     monkeypatch.setattr(identity, "ENGINE_VERSION", identity.ENGINE_VERSION + 1)
     assert run_id(RUN) != before
+
+
+def test_probes_are_all_that_a_run_without_any_says_of_them() -> None:
+    bare = dataclasses.replace(RUN, evaluation=EvaluationConfig())
+    content = config_dict(bare)
+    assert content["evaluation"].pop("probes") == []
+    assert "probe" not in canonical_json(content)
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys() -> None:

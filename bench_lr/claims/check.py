@@ -8,9 +8,11 @@ from typing import Any
 
 from bench_lr import criteria, figures
 from bench_lr.claims.derived import derived_problems
-from bench_lr.claims.problems import Problem, parse, unknown
+from bench_lr.claims.probing import probed_metrics
+from bench_lr.claims.problems import Problem, nearest, parse, unknown
 from bench_lr.claims.settings import arm_value
 from bench_lr.derived import chosen, needs_runs
+from bench_lr.probes import PREFIXES
 from bench_lr.schema import (
     COUNTS,
     METRICS,
@@ -158,14 +160,16 @@ def _measure_problems(
     claim: Claim, names: Collection[str], what: Measure, key: str
 ) -> Iterator[Problem]:
     """What the results of the arms of these names will not have, as far as the claim says."""
-    if what.metric not in METRICS:
-        yield unknown(claim.file, f"{key}.metric", what.metric, METRICS)
     if what.reduce == "mean_last" and not isinstance(what.epochs, int):
         yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a number of epochs")
     if what.reduce in ("at", "mean_at") and not (isinstance(what.epochs, tuple) and what.epochs):
         yield Problem(claim.file, f"{key}.epochs", repr(what.epochs), "a list of epochs")
     runs = [arm.runs[0] for arm in claim.arms if arm.name in names]
-    if what.metric not in COUNTS and runs:
+    if what.metric not in METRICS:
+        yield from _probe_problems(claim, what, runs, key)
+    elif isinstance(what.epochs, tuple) and 0 in what.epochs:
+        yield Problem(claim.file, f"{key}.epochs", "0", "epochs above 0; only probes measure at 0")
+    if what.metric in METRICS and what.metric not in COUNTS and runs:
         evaluated = [set[str](run.evaluation.splits) for run in runs]
         splits = sorted(set.intersection(*evaluated))
         if what.metric in TRAINING_METRICS:
@@ -181,6 +185,30 @@ def _measure_problems(
         if max((*listed, what.from_epoch)) > last:
             found = f"{max((*listed, what.from_epoch)):g}"
             yield Problem(claim.file, f"{key}.epochs", found, f"at most {last}, the runs' length")
+
+
+def _probe_problems(
+    claim: Claim, what: Measure, runs: Sequence[RunConfig], key: str
+) -> Iterator[Problem]:
+    """What the probes of all runs will not have measured."""
+    if not runs and what.metric.startswith(PREFIXES):
+        return  # which probes there are is not known
+    probed = [probed_metrics(run) for run in runs]
+    common = [m for m in probed[0] if all(m in other for other in probed)] if probed else []
+    if what.metric not in common:
+        words = [*METRICS, *common]
+        sketched = [word for word in common if word.startswith("displacement_")][1:-2]
+        shown = ", ".join(word for word in sorted(words) if word not in sketched)
+        near = nearest(what.metric, words)
+        yield Problem(claim.file, f"{key}.metric", repr(what.metric), shown, near)
+        return
+    if what.split != "train":
+        yield unknown(claim.file, f"{key}.split", what.split, ["train"])
+    for epoch in what.epochs if isinstance(what.epochs, tuple) else ():
+        for at in {metrics[what.metric] for metrics in probed}:
+            if epoch not in at and (at or epoch == 0):
+                allowed = ", ".join(f"{e:g}" for e in at) or "epochs above 0"
+                yield Problem(claim.file, f"{key}.epochs", f"{epoch:g}", f"{allowed}, the probe's")
 
 
 USERS = {

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench_lr.budget import steps_per_epoch
 from bench_lr.claims.files import display, group_file, group_names, read_yaml
+from bench_lr.claims.probing import probe_problems
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.identity import config_dict
 from bench_lr.schedules import Plateau, RangeTest, Schedule
@@ -153,6 +154,7 @@ class Resolver:
                 "per_epoch": setting.get("evaluations_per_epoch", 1),
                 "splits": setting.get("evaluate_on", ("validation",)),
                 "every": setting.get("evaluate_every", 1),
+                "probes": [config_dict(probe) for probe in setting.get("probes", ())],
             },
         }
         for name in ("drop_last", "dtype", "order", "timed"):
@@ -163,6 +165,8 @@ class Resolver:
         run = parse(RunConfig, content, file, "", problems)
         if isinstance(run, RunConfig):
             problems += _unsound(run, file)
+            if len(problems) == before:
+                problems += probe_problems(run, file, self._profile.max_epochs is not None)
         return run if len(problems) == before and isinstance(run, RunConfig) else None
 
     def _cap(self, task: dict[str, Any], batches: Sequence[Sequence[int]]) -> None:

@@ -18,6 +18,7 @@ from bench_lr.cohort.fallback import build_network
 from bench_lr.cohort.grouping import shape_key
 from bench_lr.cohort.losses import LOSSES
 from bench_lr.cohort.network import CohortNetwork
+from bench_lr.cohort.probing import Probing
 from bench_lr.cohort.recording import (
     Inputs,
     Positions,
@@ -173,6 +174,7 @@ class Cohort(nn.Module):
             ended=np.full(grid.runs, -1, np.int64), reached=np.zeros(grid.runs, np.bool_)
         )
         self._watch = Stopwatch()
+        self._probing = Probing(self.runs, dataset, self._train, initial)
         self.rule: PlainSGD | MomentumSGD | None = None
 
     @property
@@ -246,6 +248,8 @@ class Cohort(nn.Module):
         self._held: dict[str, tuple[Prediction, Tensor]] = {}
         self._measured: dict[str, SmallMeasurement] = {}
         self._lane_weights: LaneWeights | None = None
+        if self._probing.is_due(0.0) and not self.records.step:
+            self._record(0, 0.0, self._probe(0, 0.0))
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         flat = torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -364,12 +368,25 @@ class Cohort(nn.Module):
                 values[metric, name] = means
         self._lr.observe(values)
         steps = self.timetable.steps_by_epoch[span.epoch]
-        records.step.append(last + 1)
-        records.epoch.append(span.epoch + (span.first_step + span.steps) / steps)
-        records.examples.append(records.seen)
-        records.values.append(values)
+        epoch = span.epoch + (span.first_step + span.steps) / steps
+        self._record(last + 1, epoch, values | self._probe(last + 1, epoch))
         if self.config.stop_at is not None:
             self._end(self.config.stop_at, values)
+
+    def _record(
+        self, step: int, epoch: float, values: dict[tuple[str, str], npt.NDArray[np.float64]]
+    ) -> None:
+        self.records.step.append(step)
+        self.records.epoch.append(epoch)
+        self.records.examples.append(self.records.seen)
+        self.records.values.append(values)
+
+    def _probe(self, step: int, epoch: float) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
+        """Measure what probes ask for of the runs that go on."""
+        if not self._probing.is_due(epoch):
+            return {}
+        alive = (_flat(self.diverged_at) < 0) & (self.records.ended < 0)
+        return self._probing.measure(epoch, step, self.network.export, alive, self.device)
 
     def _end(self, target: Target, values: Mapping[tuple[str, str], Any]) -> None:
         """End the runs that have just reached the target, or that are lost, and freeze them."""

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
-from torch.nn import functional
 
 from bench_lr.cohort.layers import Masks
+from bench_lr.cohort.losses import mean_loss
 from bench_lr.cohort.network import CannotLift, CohortNetwork, LiftedNetwork
 from bench_lr.cohort.pixels import Pixels
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
@@ -93,10 +93,7 @@ class AutogradNetwork(nn.Module):
     def _loss(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
     ) -> Tensor:
-        output = self._call({**parameters, **buffers}, x)
-        if self._loss_name == "half_mse":
-            return (output - y).square().sum(1).mean() / 2
-        return functional.cross_entropy(output, y)
+        return mean_loss(self._loss_name, self._call({**parameters, **buffers}, x), y)
 
     def encode(self, target: Tensor) -> Tensor:
         """Return the targets as they are."""
