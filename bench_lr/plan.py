@@ -21,6 +21,11 @@ FLOPS_PER_SECOND = 1.6e11
 """Rate of one core on the engine's GEMMs, for estimates only."""
 SECONDS_PER_STEP = 2e-4
 """Time of a step that no arithmetic explains, a cohort."""
+SECONDS_PER_SMALL_STEP = 3e-6
+"""The same where a step is part of one compiled call."""
+SMALL_LAYERS = ("flatten", "linear", "sigmoid", "tanh", "relu")
+SMALL_PRODUCTS = 1 << 17
+"""Weights times batch size of a network whose steps are compiled; see `bench_lr.cohort.small`."""
 SECONDS_PER_VALUE = 4e-10
 """Time a value that passes through the network takes, an example."""
 CPU_RUNS_PER_COHORT = (16, 64)
@@ -106,7 +111,22 @@ def seconds_of(runs: Sequence[RunConfig]) -> float:
     evaluated = times * evaluated_examples(first)
     training = cost.examples * flops_per_example(first.model, example) / FLOPS_PER_SECOND
     passing = (3 * cost.examples + evaluated) * values * SECONDS_PER_VALUE
-    return len(runs) * (training + passing) + cost.updates * SECONDS_PER_STEP
+    step = SECONDS_PER_SMALL_STEP if _is_small(first) else SECONDS_PER_STEP
+    return len(runs) * (training + passing) + cost.updates * step
+
+
+def _is_small(run: RunConfig) -> bool:
+    """Whether the steps of a run are compiled, on a CPU."""
+    example, _ = EXAMPLES[run.task.data]
+    optimizer, batch = run.optimizer, max(phase.batch_size for phase in run.batches)
+    return (
+        run.task.loss == "half_mse"
+        and optimizer.kind == "sgd"
+        and optimizer.momentum == 0
+        and optimizer.weight_decay == 0
+        and all(layer.kind in SMALL_LAYERS for layer in run.model.layers)
+        and weights(run.model, example) * batch <= SMALL_PRODUCTS
+    )
 
 
 def evaluated_examples(run: RunConfig) -> int:

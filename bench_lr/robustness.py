@@ -82,6 +82,9 @@ def _others(spec: CriterionSpec, what: Measure) -> Iterator[tuple[str, Criterion
         for label, window in windows.items():
             if window != what:
                 yield label, dataclasses.replace(spec, measure=window)
+    if what.reduce in ("first", "onset"):
+        # A limit is in units of its metric.
+        return
     metric = OTHER_METRIC.get(what.metric)
     if metric is not None and not spec.params.get("margin") and _has_direction(spec):
         better = not spec.params.get("larger_is_better", True)

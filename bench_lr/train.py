@@ -103,15 +103,23 @@ def threads_of(cfg: DictConfig) -> int:
 
 
 def _share_of_cores() -> int:
+    return max(1, cores() // min(cores(), jobs_at_once() or 1))
+
+
+def jobs_at_once() -> int | None:
+    """Jobs that the launcher runs on this machine at a time, as far as it says."""
     from hydra.core.hydra_config import HydraConfig
 
+    if not HydraConfig.initialized():
+        return None
+    mode = HydraConfig.get().mode
+    if mode is None or mode.name != "MULTIRUN":
+        return 1
     launcher = HydraConfig.get().launcher
     jobs = launcher.get("n_jobs") if launcher is not None else None
-    mode = HydraConfig.get().mode
-    sweeping = mode is not None and mode.name == "MULTIRUN"
-    if not sweeping or jobs is None:
-        return cores()
-    return max(1, cores() // min(cores(), cores() if jobs < 1 else jobs))
+    if jobs is None:
+        return None
+    return cores() if jobs < 1 else int(jobs)
 
 
 def follow_driver() -> None:
@@ -175,7 +183,12 @@ def run_job(cfg: DictConfig) -> None:
             if name not in datasets:
                 datasets[name] = load(name)
             seconds = train_and_store(
-                group, datasets[name], store, device=cfg.device, progress=report
+                group,
+                datasets[name],
+                store,
+                device=cfg.device,
+                progress=report,
+                origin={"jobs_at_once": jobs_at_once()},
             )
             log.info("%d runs in %.1f s", len(group), seconds)
         except Exception:

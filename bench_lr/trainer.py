@@ -12,7 +12,7 @@ import itertools
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ STRETCH_STEPS = 1024
 """Fewest steps of a stretch of epochs, unless training ends."""
 SMALL = 32
 """How many times as many these are where a step takes microseconds."""
+SPAN_EXAMPLES = 1 << 14
+"""Examples of a seed in a span that is longer for that: their positions are held at once."""
 
 Progress = Callable[[float], None]
 
@@ -127,8 +129,11 @@ class CohortModule(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[Block]:
         epochs = self.stretches[self.current_epoch]
         steps = BLOCK_STEPS * self._longer
-        joined = self.cohort.is_small
-        blocks = Blocks(self.cohort.timetable, epochs, steps, SPAN_STEPS, joined)
+        longest, joined = SPAN_STEPS, self.cohort.is_small
+        if joined:
+            most = SPAN_EXAMPLES // max(self.cohort.timetable.batch_sizes)
+            longest = max(SPAN_STEPS, min(SPAN_STEPS * SMALL, most))
+        blocks = Blocks(self.cohort.timetable, epochs, steps, longest, joined)
         return DataLoader(blocks, batch_size=None)
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
@@ -196,6 +201,8 @@ def train_cohort(
         module = CohortModule(cohort, progress)
         trainer = make_trainer(len(module.stretches), device, cohort.config.dtype)
         trainer.fit(module)
+    if progress is not None and cohort.has_ended:
+        progress(1.0)
     # Lightning moves what it trained back to the CPU; where it trained is part of the result.
     return cohort.to(trainer.strategy.root_device)
 
@@ -253,12 +260,22 @@ def tables(cohort: Cohort) -> list[pd.DataFrame]:
     return frames
 
 
-def store_cohort(store: Store, cohort: Cohort, dataset: Dataset, seconds: float) -> None:
-    """Commit every run of a trained cohort; `seconds` is the cohort's wall time."""
+def store_cohort(
+    store: Store,
+    cohort: Cohort,
+    dataset: Dataset,
+    seconds: float,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Commit every run of a trained cohort.
+
+    `seconds` is the cohort's wall time; `origin` is what else its provenance is to say.
+    """
     device = cohort.device
     is_cuda = device.type == "cuda"
     common = {
         **here(),
+        **(origin or {}),
         "device_kind": device.type,
         "device": torch.cuda.get_device_name(device) if is_cuda else processor(),
         "threads": torch.get_num_threads(),
@@ -292,10 +309,11 @@ def train_and_store(
     *,
     device: str = "auto",
     progress: Progress | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> float:
     """Train one cohort and commit its runs; return the wall time in seconds."""
     start = time.perf_counter()
     cohort = train_cohort(runs, dataset, device=device, progress=progress)
     seconds = time.perf_counter() - start
-    store_cohort(store, cohort, dataset, seconds)
+    store_cohort(store, cohort, dataset, seconds, origin)
     return seconds

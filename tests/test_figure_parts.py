@@ -48,6 +48,20 @@ def test_trajectories_pair_seeds_and_take_the_last_epochs() -> None:
     np.testing.assert_allclose(found.last(None), found.values[:, -1])
 
 
+def test_a_run_that_ended_earlier_keeps_its_last_value_and_has_not_diverged() -> None:
+    frame = rising({"a": 0.97}, seeds=3, evaluations=6)
+    whole = trajectories(frame, "a", "accuracy", "validation").values
+    frame = diverge(frame, "a", [2], after=1.5)
+    # Seed 1 reached its target at epoch 2; seed 2 ended when it was found to have diverged.
+    frame = frame[~((frame["seed"] == 1) & (frame["epoch"] > 2))]
+    frame = frame[~((frame["seed"] == 2) & (frame["epoch"] > 2))]
+    found = trajectories(frame, "a", "accuracy", "validation")
+    np.testing.assert_array_equal(found.values[0], whole[0])
+    np.testing.assert_array_equal(found.values[1], [*whole[1, :4], whole[1, 3], whole[1, 3]])
+    assert np.isnan(found.values[2]).tolist() == [False] * 3 + [True] * 3
+    assert found.diverged == 1
+
+
 def test_paired_differences_use_common_seeds_and_epochs() -> None:
     frame = rising({"a": 0.97, "b": 0.96}, seeds=4, evaluations=6)
     frame = frame[~((frame["arm"] == "b") & (frame["seed"] == 2))]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench_lr.measure import MeasureError
 from bench_lr.measure import measure as measure_results
@@ -167,3 +170,135 @@ def test_a_run_without_the_metric_is_found_among_those_that_have_it() -> None:
         measure([TABLES[0], nothing, TABLES[2]], Measure("accuracy"))
     with pytest.raises(MeasureError, match="no steps"):
         measure([TABLES[0], nothing, TABLES[2]], Measure("steps"))
+
+
+# --- waiting for something ------------------------------------------------------------------------
+
+
+def followed(
+    losses: Sequence[float],
+    *,
+    seed: int = 0,
+    lrs: Sequence[float] | None = None,
+    seconds: Sequence[float] | None = None,
+) -> pd.DataFrame:
+    """Return results with a loss at the end of each epoch, and its LR and time."""
+    config = run(seed, batches=(Phase(len(losses), 8),))
+    at = dict(enumerate(losses, start=1))
+    frame = table(config, {"loss": lambda e: at[int(e)]})
+    for metric, values in (("lr", lrs), ("seconds", seconds)):
+        if values is not None:
+            frame = pd.concat(
+                [frame, frame[: len(losses)].assign(metric=metric, split="train", value=values)]
+            )
+    return frame.sample(frac=1, random_state=seed)
+
+
+def waited(tables: list[pd.DataFrame], **what: Any) -> list[float]:
+    values, times = measure(tables, Measure("loss", **what))
+    assert times is None
+    return values.tolist()
+
+
+def test_first_is_when_a_run_meets_the_limit_whatever_comes_after() -> None:
+    tables = [
+        followed([4, 2, 1, 5], seed=0, seconds=[0.5, 1.0, 1.75, 3.0]),
+        followed([1, 4, 4, 4], seed=1, seconds=[0.5, 1.0, 1.75, 3.0]),
+        # One that ended there, and one that never gets there.
+        followed([4, 4, 4, 4, 0.5], seed=2, seconds=[0.5, 1.0, 1.75, 3.0, 9.0]),
+        followed([4, 3, 3, 3], seed=3, seconds=[0.5, 1.0, 1.75, 3.0]),
+    ]
+    given: dict[str, Any] = {"reduce": "first", "at_most": 2.0, "otherwise": 99.0}
+    assert waited(tables, **given) == [2, 1, 5, 99]
+    assert waited(tables, **given, of="steps") == [26, 13, 65, 99]
+    assert waited(tables, **given, of="examples") == [200, 100, 500, 99]
+    assert waited(tables, **given, of="seconds") == [1.0, 0.5, 9.0, 99]
+    rising = {**given, "at_most": None, "at_least": 4.0}
+    assert waited(tables, **rising) == [1, 2, 1, 1]
+
+
+def test_a_run_that_diverges_never_meets_a_limit_it_has_not_met_before() -> None:
+    nan = np.nan
+    tables = [followed([4, nan, nan], seed=0), followed([1, nan, nan], seed=1)]
+    assert waited(tables, reduce="first", at_most=2.0, otherwise=7.0) == [7, 1]
+    assert waited(tables, reduce="first", at_least=5.0, otherwise=7.0) == [7, 7]
+
+
+@given(
+    curves=st.lists(
+        st.lists(st.sampled_from([0.5, 1.0, 2.0, 3.0, np.nan]), min_size=1, max_size=6),
+        min_size=1,
+        max_size=5,
+    ),
+    level=st.sampled_from([0.4, 1.0, 2.5]),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_first_is_what_a_loop_over_the_evaluations_finds(
+    curves: list[list[float]], level: float
+) -> None:
+    tables = [followed(curve, seed=seed) for seed, curve in enumerate(curves)]
+    wanted = []
+    for curve in curves:
+        found = -1.0
+        for epoch, value in enumerate(curve, start=1):
+            if found < 0 and value <= level:
+                found = float(epoch)
+        wanted.append(found)
+    assert waited(tables, reduce="first", at_most=level, otherwise=-1.0) == wanted
+
+
+RANGE = [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("losses", "onset"),
+    [
+        # Means 5, 3, 2, 2.1: within a tenth of the lowest.
+        ([6, 4, 3, 3, 2, 2, 2.1, 2.1], 0.9),
+        ([6, 4, 3, 3, 2, 2, 2.3, 2.3], 0.4),
+        # One evaluation may rise as long as the mean of its LR does not.
+        ([6, 4, 3, 3, 1, 3, 2, 2], 0.9),
+        ([6, 4, 6, 6, 1, 1, 1, 1], 0.2),
+        ([6, 4, 3, np.nan, np.nan, np.nan, np.nan, np.nan], 0.2),
+        ([6, 4, 3, 3, np.inf, np.nan, np.nan, np.nan], 0.3),
+        ([np.nan] * 8, 0.1),
+        # It ended, or was stopped, while it fell.
+        ([6, 4, 3, 3], 0.9),
+    ],
+)
+def test_onset_is_the_rate_at_which_the_mean_loss_has_risen(
+    losses: list[float], onset: float
+) -> None:
+    tables = [followed(losses, lrs=RANGE[: len(losses)])]
+    assert waited(tables, reduce="onset", otherwise=0.9) == [onset]
+
+
+def test_how_much_is_a_rise_and_from_where_can_be_said() -> None:
+    tables = [
+        followed([1, 1, 3, 3, 2, 2, 2.3, 2.3], lrs=RANGE, seed=0),
+        followed([1, 1, 3, 3, 2, 2, 2.1, 2.1], lrs=RANGE, seed=1),
+    ]
+    assert waited(tables, reduce="onset", otherwise=9.0) == [0.2, 0.2]
+    assert waited(tables, reduce="onset", from_epoch=3, otherwise=9.0) == [0.4, 9]
+    assert waited(tables, reduce="onset", from_epoch=3, rise=1.2, otherwise=9.0) == [9, 9]
+    # A rate that comes back is a stretch of its own.
+    cycle = [followed([5, 4, 4, 9], lrs=[0.1, 0.2, 0.2, 0.1])]
+    assert waited(cycle, reduce="onset", otherwise=9.0) == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (Measure("loss", reduce="first", at_most=1.0), "first needs otherwise"),
+        (Measure("loss", reduce="first", otherwise=1.0), "first needs at_most or at_least"),
+        (Measure("loss", reduce="onset"), "onset needs otherwise"),
+        (Measure("loss", reduce="onset", otherwise=1.0), "no lr on train"),
+        (
+            Measure("loss", reduce="first", of="seconds", at_most=1.0, otherwise=1.0),
+            "no seconds on train",
+        ),
+    ],
+)
+def test_what_waiting_needs_is_said(what: Measure, words: str) -> None:
+    with pytest.raises(MeasureError, match=words):
+        measure(TABLES, what)

@@ -8,7 +8,7 @@ import pytest
 
 from bench_lr.claims import ConfigError
 from bench_lr.overrides import Overrides
-from bench_lr.schema import Setting
+from bench_lr.schema import Setting, Target
 
 
 def test_settings_and_words_for_the_launcher_are_told_apart() -> None:
@@ -53,6 +53,11 @@ def test_seeds_alone_change_what_is_trained() -> None:
             Setting(schedule={"kind": "step", "factor": 0.9, "every": 50}),
         ),
         ("dtype=float64", Setting(dtype="float64")),
+        ("stop_at={split:test,at_most:0.5}", Setting(stop_at=Target(split="test", at_most=0.5))),
+        ("evaluate_every=10", Setting(evaluate_every=10)),
+        ("order=fixed", Setting(order="fixed")),
+        ("timed=true", Setting(timed=True)),
+        ("updates=500", Setting(updates=500)),
     ],
 )
 def test_values_follow_hydras_grammar(item: str, setting: Setting) -> None:

@@ -11,7 +11,18 @@ import pytest
 from bench_lr.claims import load_claims
 from bench_lr.identity import run_id
 from bench_lr.plan import Plan, load_job, make_plan, save_plan, seconds_of
-from bench_lr.schema import Claim, RunConfig
+from bench_lr.schema import (
+    Claim,
+    EvaluationConfig,
+    Linear,
+    ModelConfig,
+    OptimizerConfig,
+    Phase,
+    RunConfig,
+    Sigmoid,
+    Split,
+    TaskConfig,
+)
 from bench_lr.store import Store, StoreError
 from tests.claims.samples import drop, edited, load, put, write
 from tests.stored import commit, fill, simple
@@ -149,3 +160,37 @@ def test_sums_of_a_plan_are_those_of_its_jobs(claims: list[Claim], store: Store)
     assert plan.run_epochs == sum(run.epochs for run in planned(plan)) == 4 * plan.runs
     assert plan.seconds == pytest.approx(sum(job.seconds for job in plan.jobs))
     assert all(job.seconds > 0 for job in plan.jobs)
+
+
+def test_estimates_know_how_often_and_on_what_runs_are_evaluated(claims: list[Claim]) -> None:
+    run = claims[0].arms[0].runs[0]
+
+    def cost(every: int, *splits: Split) -> float:
+        evaluation = EvaluationConfig(1, splits, every)
+        return seconds_of([dataclasses.replace(run, evaluation=evaluation)])
+
+    # Four epochs, 1000 training examples and 200 for validation.
+    once = (cost(1, "validation") - cost(4, "validation")) / 3
+    assert once > 0
+    assert cost(3, "validation") - cost(4, "validation") == pytest.approx(once)
+    assert cost(4, "training_set") - cost(4, "validation") == pytest.approx(4 * once)
+    both = cost(4, "training_set", "validation")
+    assert both - cost(4, "training_set") == pytest.approx(once)
+
+
+def test_steps_that_are_compiled_are_estimated_to_be_short(claims: list[Claim]) -> None:
+    base = dataclasses.replace(
+        claims[0].arms[0].runs[0],
+        task=TaskConfig("curve", 900, 100, loss="half_mse"),
+        model=ModelConfig((Linear(4), Sigmoid(), Linear(1))),
+        batches=(Phase(100, 1),),
+    )
+    momentum = dataclasses.replace(base, optimizer=OptimizerConfig(0.1, momentum=0.9))
+    assert seconds_of([base]) < seconds_of([momentum]) / 20
+
+
+def test_timed_runs_are_jobs_of_their_own_after_the_others(tmp_path: Path, store: Store) -> None:
+    timed = edited(put("train", "timed", value=True))
+    plan = make_plan(load(write(tmp_path, {"a/timed": timed, "b/one": edited()})), store, 16)
+    assert [run.timed for run in planned(plan)] == [False] * 24 + [True] * 24
+    assert [len(job.runs) for job in plan.jobs if job.runs[0].timed] == [1] * 24

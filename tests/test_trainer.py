@@ -15,7 +15,7 @@ from bench_lr import trainer
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
 from bench_lr.cohort.timetable import Timetable
-from bench_lr.data import Dataset
+from bench_lr.data import Dataset, load
 from bench_lr.identity import config_dict, run_id
 from bench_lr.schema import (
     BatchNorm,
@@ -28,6 +28,8 @@ from bench_lr.schema import (
     Phase,
     ReLU,
     RunConfig,
+    Sigmoid,
+    Target,
     TaskConfig,
 )
 from bench_lr.store import COLUMNS, Store
@@ -298,6 +300,95 @@ def test_a_commit_says_what_produced_the_run(data: Dataset, tmp_path: Path) -> N
         assert origin["finished"].endswith("+00:00")
     # What claims cost is the sum over their runs.
     assert sum(origin["seconds"] for origin in origins) == pytest.approx(10.0)
+
+
+# --- runs that end ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def points() -> Dataset:
+    return load("curve")
+
+
+def regression(**changes: Any) -> RunConfig:
+    base = RunConfig(
+        task=TaskConfig("curve", 90, 30, loss="half_mse"),
+        model=ModelConfig((Linear(4), Sigmoid(), Linear(1))),
+        optimizer=OptimizerConfig(0.3),
+        batches=(Phase(3000, 10),),
+        evaluation=EvaluationConfig(every=10),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def test_training_stops_when_the_last_run_has_ended(
+    points: Dataset, trainers: list[pl.Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "SMALL", 1)
+    runs = cohort_of(regression(stop_at=Target(at_most=0.02)), 0.3, 0.9)
+    shares: list[float] = []
+    cohort = train_cohort(runs, points, device="cpu", progress=shares.append)
+    assert cohort.records.reached.all()
+    last = cohort.records.ended.max()
+    assert len(cohort.records.step) == last + 1
+    assert cohort.records.step[-1] == 90 * (last + 1) < cohort.timetable.steps / 2
+    assert trainers[0].current_epoch < trainers[0].max_epochs / 2
+    assert shares[-1] == 1
+
+
+def test_a_table_ends_where_its_run_does_and_the_commit_says_whether_at_the_target(
+    points: Dataset, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    target = Target(at_most=0.02)
+    runs = cohort_of(regression(stop_at=target, batches=(Phase(300, 10),)), 1e-6, 0.3, 0.9)
+    train_and_store(runs, points, store, device="cpu", origin={"jobs_at_once": 2})
+    for run in runs:
+        found = store.read(run_id(run))
+        assert found is not None
+        commit, table = found
+        assert (commit.status, commit.diverged_at) == ("complete", None)
+        assert commit.provenance["jobs_at_once"] == 2
+        losses = table[(table["metric"] == "loss") & (table["split"] == "validation")]
+        reached = run.optimizer.lr > 1e-6
+        assert commit.provenance["reached_target"] is reached
+        assert (losses["value"].iloc[:-1] > 0.02).all()
+        assert (losses["value"].iloc[-1] <= 0.02) == reached
+        assert (losses["epoch"].iloc[-1] < 300) == reached
+        assert table["epoch"].max() == losses["epoch"].iloc[-1]
+        assert (table.groupby("epoch")["metric"].count() == len(set(table["metric"])) + 1).all()
+
+
+def test_joined_epochs_and_long_spans_give_the_weights_of_epochs_by_themselves(
+    points: Dataset,
+) -> None:
+    run = regression(batches=(Phase(25, 30), Phase(10, 90)), evaluation=EvaluationConfig(every=7))
+    runs = cohort_of(run, 0.1, 0.9)
+    joined, expected = train_cohort(runs, points, device="cpu"), by_hand(runs, points)
+    assert joined.records.step == expected.records.step
+    assert joined.records.epoch == expected.records.epoch == [7, 14, 21, 28, 35]
+    assert joined.records.examples == [90 * epoch for epoch in joined.records.epoch]
+    for index in range(len(runs)):
+        weights = joined.network.export(index)
+        for name, value in expected.network.export(index).items():
+            assert torch.equal(weights[name], value), name
+    for got, wanted in zip(joined.records.values, expected.records.values, strict=True):
+        for key, value in wanted.items():
+            np.testing.assert_allclose(got[key], value, rtol=1e-12)
+
+
+def test_the_time_of_a_timed_run_grows_and_is_less_than_all_the_time(
+    data: Dataset, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    (run,) = cohort_of(dataclasses.replace(BASE, timed=True), 0.05, seeds=(0,))
+    whole = train_and_store([run], data, store, device="cpu")
+    found = store.read(run_id(run))
+    assert found is not None
+    seconds = found[1][found[1]["metric"] == "seconds"]
+    assert set(seconds["split"]) == {"train"}
+    assert (np.diff(seconds["value"], prepend=0) > 0).all()
+    assert seconds["value"].iloc[-1] < whole
 
 
 @pytest.mark.gpu

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench_lr.figures.labels import metric_label, metric_words
+from bench_lr.figures.labels import metric_words
 from bench_lr.figures.series import Floats, band, larger_is_better, scale
 from bench_lr.measure import MeasureError, measure
 from bench_lr.results import Results
@@ -90,16 +90,12 @@ def _sample(found: Mapping[int, float], what: Measure) -> Sample:
 
 def derived_sample(verdict: ClaimVerdict, name: str) -> Sample:
     """Return a derived quantity, or a calculation, of the claim; empty if it is not known."""
-    known: Mapping[str, Floats] = {**verdict.calculations, **verdict.derived}
+    known: Mapping[str, Floats] = {**verdict.calculations, **getattr(verdict, "derived", {})}
     values = np.array(known.get(name, ()), dtype=np.float64)
     # Of several numbers a seed, the last.
     values = values[:, -1] if values.ndim == 2 else values.ravel()
     values[~np.isfinite(values)] = np.nan
-    runs = verdict.claim.arms[0].runs if verdict.claim.arms else ()
-    seeds = tuple(run.seed for run in runs)
-    if len(seeds) != values.size:
-        seeds = tuple(range(values.size))
-    return Sample(values, np.zeros(values.size, dtype=bool), seeds)
+    return Sample(values, np.zeros(values.size, dtype=bool), tuple(range(values.size)))
 
 
 def derived_names(verdict: ClaimVerdict, patterns: Iterable[str]) -> list[str]:
@@ -107,8 +103,8 @@ def derived_names(verdict: ClaimVerdict, patterns: Iterable[str]) -> list[str]:
 
     In the order of the patterns; one that is no glob is kept whether it is known or not.
     """
-    known = [*verdict.claim.spec.calculations, *verdict.claim.spec.derived]
-    known += [name for name in verdict.derived if name not in known]
+    known = [*verdict.claim.spec.calculations, *getattr(verdict.claim.spec, "derived", {})]
+    known += [name for name in getattr(verdict, "derived", {}) if name not in known]
     found: dict[str, None] = {}
     for pattern in patterns:
         matching = [name for name in known if fnmatchcase(name, pattern)]
@@ -142,11 +138,13 @@ def shown_measures(verdict: ClaimVerdict, given: Sequence[Measure] | None) -> li
 
 def measure_label(verdict: ClaimVerdict, what: Measure) -> str:
     """Say in words what a measure is, with its unit."""
+    name, unit = metric_words(verdict, what.metric)
     if what.reduce in EVENTS:
         return _event_label(verdict, what)
     if what.metric in COUNTS:
         return {"steps": "parameter updates", "examples": "training examples"}[what.metric]
-    return metric_label(verdict, what.metric, what.split) + _when(what)
+    words = f"{what.split.replace('_', ' ')} {name}" + (f", {unit}" if unit else "")
+    return words + _when(what)
 
 
 def is_larger_better(what: Measure) -> bool:

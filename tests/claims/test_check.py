@@ -88,6 +88,100 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "5",
         "at most 4",
     ),
+    "first of no limit": (
+        put(*CRITERION, "measure", value={"metric": "loss", "reduce": "first", "otherwise": 9}),
+        "criteria.best.measure",
+        "not one limit",
+        "at_most or at_least",
+    ),
+    "first of two limits": (
+        put(
+            *CRITERION,
+            "measure",
+            value={
+                "metric": "loss",
+                "reduce": "first",
+                "otherwise": 9,
+                "at_most": 1,
+                "at_least": 1,
+            },
+        ),
+        "criteria.best.measure",
+        "not one limit",
+        "at_most or at_least",
+    ),
+    "nothing for runs that never get there": (
+        put(*CRITERION, "measure", value={"metric": "loss", "reduce": "first", "at_most": 1}),
+        "criteria.best.measure.otherwise",
+        "nothing",
+        "a number",
+    ),
+    "no rate where nothing rises": (
+        put(*CRITERION, "measure", value={"metric": "loss", "reduce": "onset"}),
+        "criteria.best.measure.otherwise",
+        "nothing",
+        "a number",
+    ),
+    "onset of an accuracy": (
+        put(*CRITERION, "measure", value={"metric": "accuracy", "reduce": "onset", "otherwise": 1}),
+        "criteria.best.measure.metric",
+        "accuracy",
+        "loss",
+    ),
+    "first of a count": (
+        put(
+            *CRITERION,
+            "measure",
+            value={"metric": "steps", "reduce": "first", "at_least": 9, "otherwise": 1},
+        ),
+        "criteria.best.measure.metric",
+        "steps with reduce first",
+        "loss",
+    ),
+    "a limit that nothing waits for": (
+        put(*CRITERION, "measure", value={"metric": "loss", "at_most": 1}),
+        "criteria.best.measure.at_most",
+        "with reduce final",
+        "reduce: first",
+    ),
+    "a rise that nothing waits for": (
+        put(
+            *CRITERION,
+            "measure",
+            value={"metric": "loss", "reduce": "first", "at_most": 1, "otherwise": 1, "rise": 2},
+        ),
+        "criteria.best.measure.rise",
+        "with reduce first",
+        "reduce: onset",
+    ),
+    "time of runs without a clock": (
+        put(*CRITERION, "measure", value={"metric": "seconds", "split": "train"}),
+        "criteria.best.measure",
+        "not timed",
+        "timed: true",
+    ),
+    "time to a target without a clock": (
+        put(
+            *CRITERION,
+            "measure",
+            value={
+                "metric": "loss",
+                "reduce": "first",
+                "at_most": 1,
+                "otherwise": 9,
+                "of": "seconds",
+            },
+        ),
+        "criteria.best.measure",
+        "not timed",
+        "timed: true",
+    ),
+    "spread of losses where there are no minibatches": (
+        put(*CRITERION, "measure", value={"metric": "loss_sd"}),
+        "criteria.best.measure.split",
+        "'validation'",
+        "train",
+    ),
     "nothing that decides": (
         put(*CRITERION, "role", value="reading"),
         "criteria",
@@ -127,30 +221,6 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "figure.params.arms",
         "'batch_size=*'",
         "lr=0.2, lr=0.5, lr=0.8",
-    ),
-    "arm whose place on an axis is given, but there is none": (
-        put("figure", value={"kind": "sweep", "params": {"x": {"lr=0.2": 1, "lr=0.3": 2}}}),
-        "figure.params.x",
-        "'lr=0.3'",
-        "lr=0.2, lr=0.5, lr=0.8",
-    ),
-    "quantity of a figure that is not derived": (
-        put("figure", value={"kind": "sweep", "params": {"derived": {"a line": {"lr=0.2": 1}}}}),
-        "figure.params.derived",
-        "'lr=0.2'",
-        "nothing",
-    ),
-    "row that a figure compares with, but there is none": (
-        put("figure", value={"kind": "bars", "params": {"ratio_to": "lr=0.*"}}),
-        "figure.params.ratio_to",
-        "'lr=0.*'",
-        "lr=0.2, lr=0.5, lr=0.8",
-    ),
-    "measure of a figure that runs do not have": (
-        put("figure", value={"kind": "bars", "params": {"measures": [{"metric": "accurcy"}]}}),
-        "figure.params.measures.0.metric",
-        "'accurcy'",
-        "accuracy",
     ),
     "parameter of a figure of the wrong type": (
         put("figure", "params", "highlight", value=3),
@@ -265,3 +335,43 @@ def test_the_loss_of_the_minibatches_can_be_measured(tmp_path: Path) -> None:
         content["criteria"][0]["params"]["larger_is_better"] = False
 
     assert check_claim(loaded(tmp_path, of_training)) == []
+
+
+@pytest.mark.parametrize(
+    ("measure", "train"),
+    [
+        ({"metric": "loss", "reduce": "first", "at_most": 0.5, "otherwise": 99}, {}),
+        (
+            {
+                "metric": "accuracy",
+                "reduce": "first",
+                "at_least": 0.9,
+                "otherwise": 1e9,
+                "of": "examples",
+            },
+            {"stop_at": {"metric": "accuracy", "at_least": 0.9}},
+        ),
+        (
+            {
+                "metric": "loss",
+                "split": "training_set",
+                "reduce": "onset",
+                "rise": 1.2,
+                "from_epoch": 1,
+                "otherwise": 2,
+            },
+            {"evaluate_on": ["training_set"]},
+        ),
+        ({"metric": "loss_sd", "split": "train", "reduce": "mean_last", "epochs": 2}, {}),
+        ({"metric": "seconds", "split": "train"}, {"timed": True}),
+    ],
+    ids=str,
+)
+def test_what_runs_will_have_can_be_measured(
+    measure: dict[str, object], train: dict[str, object], tmp_path: Path
+) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["train"].update(train)
+        content["criteria"][0]["measure"] = measure
+
+    assert loaded(tmp_path, edit).spec.criteria[0].measure is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench_lr.claims import arm_value
+from bench_lr.claims import arm_value, load_profile
 from bench_lr.claims.settings import merged
-from bench_lr.schema import Phase, Setting
+from bench_lr.schema import EvaluationConfig, Phase, Setting, Target
 from tests.claims.samples import drop, edited, load, loaded, put, write
 
 PLAN = ((2, 64), (2, 128))
@@ -139,3 +140,86 @@ def test_values_of_an_arm_are_those_of_its_runs(tmp_path: Path) -> None:
         "train_size": 1000,
         "epochs": 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("updates", "batch_size", "drop_last", "epochs"),
+    [
+        # 1000 examples: 8 steps an epoch of batch size 128, 7 of them full.
+        (80, 128, False, 10),
+        (83, 128, False, 10),
+        (84, 128, False, 11),
+        (85, 128, False, 11),
+        (70, 128, True, 10),
+        (1, 128, False, 1),
+        (3, 1, False, 1),
+        (1499, 1, False, 1),
+        (1500, 1, False, 2),
+        (10, 1000, False, 10),
+        (10, 5000, False, 10),
+    ],
+)
+def test_updates_are_the_nearest_number_of_whole_epochs(
+    updates: int, batch_size: int, drop_last: bool, epochs: int, tmp_path: Path
+) -> None:
+    change = {"updates": updates, "batch_size": batch_size, "drop_last": drop_last}
+
+    def edit(content: dict[str, Any]) -> None:
+        content["train"].update(change)
+        content["criteria"][0]["measure"] = {"metric": "accuracy"}
+
+    claim = loaded(tmp_path, drop("train", "epochs"), edit)
+    assert claim.arms[0].runs[0].batches == (Phase(epochs, batch_size),)
+
+
+def test_the_last_word_on_the_length_of_a_run_counts() -> None:
+    assert merged(Setting(epochs=5), Setting(updates=9)) == {"updates": 9}
+    assert merged(Setting(updates=9), Setting(epochs=5)) == {"epochs": 5}
+    assert merged(Setting(batches=PLAN, epochs=4), Setting(updates=9)) == {"updates": 9}
+    assert merged(Setting(updates=9), Setting(batches=PLAN)) == {"batches": PLAN}
+    assert merged(Setting(updates=9), Setting(lr=1.0)) == {"updates": 9, "lr": 1.0}
+
+
+def test_a_profile_caps_runs_whose_length_is_in_updates(tmp_path: Path) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["train"].update(updates=800, evaluate_every=10, stop_at={"at_most": 0.1})
+
+    (run, *_) = loaded(tmp_path, drop("train", "epochs"), edit, profile="smoke").arms[0].runs
+    assert run.epochs == load_profile("smoke").max_epochs == 1
+    assert run.evaluation.every == 10
+
+
+def test_what_a_run_records_and_when_it_ends_reach_it(tmp_path: Path) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["train"].update(
+            evaluate_every=2,
+            evaluate_on=["training_set", "test"],
+            order="stratified",
+            stop_at={"metric": "accuracy", "split": "test", "at_least": 0.9},
+            timed=True,
+        )
+        content["criteria"][0]["measure"]["split"] = "training_set"
+
+    run = loaded(tmp_path, edit).arms[0].runs[0]
+    assert run.evaluation == EvaluationConfig(1, ("training_set", "test"), 2)
+    assert run.order == "stratified"
+    assert run.stop_at == Target("accuracy", "test", at_least=0.9)
+    assert run.timed
+    plain = loaded(tmp_path).arms[0].runs[0]
+    assert (plain.order, plain.stop_at, plain.timed) == ("shuffled", None, False)
+
+
+def test_targets_may_differ_between_arms(tmp_path: Path) -> None:
+    claim = loaded(
+        tmp_path,
+        put("grid", value={"stop_at": [{"at_most": 0.1}, {"at_most": 0.2}], "lr": [0.5]}),
+        drop("criteria", 0, "order_by"),
+        put("criteria", 0, "params", "expected", value="far"),
+        put("arms", value={"far": {"lr": 0.5}}),
+        drop("figure", "params", "highlight"),
+    )
+    assert [arm.runs[0].stop_at for arm in claim.arms] == [
+        Target(at_most=0.1),
+        Target(at_most=0.2),
+        None,
+    ]

@@ -152,3 +152,68 @@ def test_learning_rates_are_base_rate_times_schedule_at_every_step() -> None:
         rates = LearningRates(cohort, stretch)
         for first, steps in [(0, 2), (2, 1), (1, 6), (5, 2), (6, 1), (0, 7)]:
             np.testing.assert_allclose(rates.of(first, steps), expected[first : first + steps])
+
+
+@quickly
+@given(run=runs, every=st.integers(1, 7), longest=st.integers(1, 100))
+def test_evaluation_every_so_many_epochs_and_after_the_last(
+    run: RunConfig, every: int, longest: int
+) -> None:
+    run = dataclasses.replace(run, evaluation=EvaluationConfig(every=every))
+    found = {}
+    for epoch, (_, spans) in enumerate(epochs_of(run, longest)):
+        found[epoch + 1] = [span.evaluate for span in spans]
+    for epoch, flags in found.items():
+        due = bool(flags) and (epoch % every == 0 or epoch == run.epochs)
+        # Never before an epoch's last step.
+        assert flags == [False] * (len(flags) - 1) + [due] * bool(flags)
+
+
+@quickly
+@given(run=runs, every=st.integers(1, 7), longest=st.integers(1, 100))
+def test_joined_epochs_are_the_same_steps_and_evaluations(
+    run: RunConfig, every: int, longest: int
+) -> None:
+    run = dataclasses.replace(run, evaluation=EvaluationConfig(every=every))
+    timetable = Timetable.of(run)
+
+    def steps(spans: Iterator[Span]) -> list[tuple[int, int, int, int, bool]]:
+        found = []
+        for span in spans:
+            in_epoch = span.steps // span.epochs
+            assert in_epoch * span.epochs == span.steps
+            for i in range(span.steps):
+                epoch, step = divmod(i, in_epoch)
+                start = span.start + step * span.batch_size
+                last = span.evaluate and i == span.steps - 1
+                found.append((span.epoch + epoch, span.step + i, start, span.batch_size, last))
+        return found
+
+    plain = [s for epoch in range(timetable.epochs) for s in timetable.spans(epoch, longest)]
+    joined = list(timetable.spans_of(range(timetable.epochs), longest))
+    assert steps(iter(joined)) == steps(iter(plain))
+    assert all(span.steps <= longest for span in joined)
+    assert len(joined) <= len(plain)
+
+
+def test_whole_epochs_are_joined_up_to_an_evaluation_or_the_length_allowed() -> None:
+    run = RunConfig(
+        task=TaskConfig("mnist", 12, 0),
+        model=ModelConfig((Linear(10),)),
+        optimizer=OptimizerConfig(0.5),
+        batches=(Phase(6, 4), Phase(3, 6), Phase(2, 5)),
+        evaluation=EvaluationConfig(every=4),
+    )
+    spans = list(Timetable.of(run).spans_of(range(11), 9))
+    # Three steps an epoch of batch size 4, two of 6, and two and a partial one of 5.
+    assert [(span.epoch, span.epochs, span.steps, span.evaluate) for span in spans] == [
+        (0, 3, 9, False),
+        (3, 1, 3, True),
+        (4, 2, 6, False),
+        (6, 2, 4, True),
+        (8, 1, 2, False),
+        (9, 1, 2, False),
+        (9, 1, 1, False),
+        (10, 1, 2, False),
+        (10, 1, 1, True),
+    ]
