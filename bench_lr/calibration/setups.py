@@ -95,6 +95,16 @@ def _ladder(advantage: FloatArray, shared: FloatArray) -> Arms:
     return {"a": shared, **{name: shared + steps[:, j] for j, name in enumerate("bcd")}}
 
 
+def _hill(advantage: FloatArray, shared: FloatArray) -> Arms:
+    """Three arms between the ends, of which the first is the best."""
+    between = {name: shared - CLEAR * j for j, name in enumerate(RIVALS)}
+    return {
+        "first": shared - advantage[:, 0],
+        **between,
+        "last": shared - advantage[:, 1],
+    }
+
+
 def _ratio(advantage: FloatArray, shared: FloatArray) -> Arms:
     under = np.exp(UNIT * shared)
     return {"t": under * np.exp(UNIT * advantage[:, 0]), "c": under}
@@ -139,6 +149,13 @@ SETUPS = {
             sd_of="the crossing time",
         ),
         Setup("ordered", _HOLM, _ladder, {"order": list(PLACES)}, 3, 0.0),
+        Setup(
+            "interior_optimum",
+            "t intervals: one of those between (Holm) beats each end, or none does",
+            _hill,
+            {"order": ["first", *RIVALS, "last"]},
+            2,
+        ),
         Setup(
             "ratio",
             "t interval of log ratios",

@@ -8,6 +8,7 @@ from bench_lr.criteria import (  # noqa: F401
     curves,
     divergence,
     exact,
+    interior_optimum,
     pairwise,
     share,
     trends,

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from bench_lr.verdict import Judged
 
-DIFFERENCES = ("best_arm", "superior", "non_inferior", "equivalent", "curves_match", "ordered")
+DIFFERENCES = (
+    "best_arm",
+    "superior",
+    "non_inferior",
+    "equivalent",
+    "curves_match",
+    "ordered",
+    "interior_optimum",
+)
 """Kinds whose estimate and margin are differences of the measured metric."""
 SHARES = ("overtakes", "diverges", "share")
 """Kinds whose estimate is a share of seeds."""

@@ -41,6 +41,32 @@ def test_on_the_boundary_a_decided_verdict_is_rare(kind, truth, params):
     assert found["reproduced"] + found["refuted"] >= 0.01
 
 
+ENDS = {"order": ["first", "a", "b", "c", "last"], "margin": 1.0}
+
+
+def test_an_interior_optimum_is_rarely_found_where_no_arm_between_is_better():
+    """All three arms between on the bound, the other end clear: each could seem to beat it."""
+    between = dict.fromkeys("abc", 1.0)
+    found = rates("interior_optimum", {"first": 0.0, **between, "last": -9.0}, **ENDS)
+    assert found["reproduced"] <= LIMIT / 2
+    # Candidates that share an end are alike, which costs something; half of 2.5 % is left.
+    assert found["reproduced"] >= 0.01
+
+
+def test_an_interior_optimum_is_rarely_refuted_where_one_arm_between_is_as_much_better():
+    """One arm on the bound, the others hopeless: each must be excluded at its own level only."""
+    truth = {"first": 0.0, "a": 1.0, "b": -9.0, "c": -9.0, "last": -19.0}
+    found = rates("interior_optimum", truth, **ENDS)
+    assert 0.01 <= found["refuted"] <= LIMIT / 2
+
+
+def test_both_ends_on_the_bound_are_held_together():
+    truth = {"first": 0.0, "a": 1.0, "b": -9.0, "c": -9.0, "last": 0.0}
+    found = rates("interior_optimum", truth, **ENDS)
+    assert found["refuted"] <= LIMIT / 2
+    assert found["reproduced"] <= LIMIT / 2
+
+
 def test_one_rival_on_the_boundary_is_not_hidden_by_the_others():
     """Taking each rival at its own level is right only because all must hold."""
     found = rates("best_arm", {"b": 0.0, "a": 1.0, "c": 0.0, "d": 0.0}, expected="b", margin=1.0)

@@ -33,6 +33,7 @@ EVERY_KIND = {
     "diverges",
     "stays_within",
     "share",
+    "interior_optimum",
 }
 
 
