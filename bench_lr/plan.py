@@ -118,12 +118,10 @@ def seconds_of(runs: Sequence[RunConfig]) -> float:
 def _is_small(run: RunConfig) -> bool:
     """Whether the steps of a run are compiled, on a CPU."""
     example, _ = EXAMPLES[run.task.data]
-    optimizer, batch = run.optimizer, max(phase.batch_size for phase in run.batches)
+    batch = max(phase.batch_size for phase in run.batches)
     return (
         run.task.loss == "half_mse"
-        and optimizer.kind == "sgd"
-        and optimizer.momentum == 0
-        and optimizer.weight_decay == 0
+        and run.optimizer.is_plain
         and all(layer.kind in SMALL_LAYERS for layer in run.model.layers)
         and weights(run.model, example) * batch <= SMALL_PRODUCTS
     )

@@ -9,7 +9,7 @@ Nothing here reads files, trains or judges. Two layers of words:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Epsilon = Annotated[float, Field(ge=1e-30)]
+"""What float32 still tells from zero, after it is divided by a LR too."""
 Seed = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Split = Literal["training_set", "validation", "test"]
@@ -194,6 +196,46 @@ class OptimizerConfig:
     weight_decay: NonNegative = 0.0
     kind: Literal["sgd"] = "sgd"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has neither momentum nor weight decay."""
+        return self.momentum == 0 and self.weight_decay == 0
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam (Kingma and Ba 2015) as ``torch.optim.Adam`` defines it: weight decay is L2."""
+
+    lr: Positive
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: Epsilon = 1e-8
+    weight_decay: NonNegative = 0.0
+    kind: Literal["adam"] = "adam"
+
+    is_plain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class AdagradConfig:
+    """Adagrad (Duchi et al. 2011) as ``torch.optim.Adagrad`` defines it, with ``lr_decay`` 0."""
+
+    lr: Positive
+    eps: Epsilon = 1e-10
+    initial_accumulator: NonNegative = 0.0
+    weight_decay: NonNegative = 0.0
+    kind: Literal["adagrad"] = "adagrad"
+
+    is_plain: ClassVar[bool] = False
+
+
+Optimizer = Annotated[OptimizerConfig | AdamConfig | AdagradConfig, Field(discriminator="kind")]
+OPTIMIZERS: tuple[type[OptimizerConfig | AdamConfig | AdagradConfig], ...] = (
+    OptimizerConfig,
+    AdamConfig,
+    AdagradConfig,
+)
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -240,7 +282,7 @@ class RunConfig:
 
     task: TaskConfig
     model: ModelConfig
-    optimizer: OptimizerConfig
+    optimizer: Optimizer
     batches: Annotated[tuple[Phase, ...], Field(min_length=1)]
     schedule: Schedule = field(default_factory=Constant)
     drop_last: bool = False
@@ -260,7 +302,9 @@ class RunConfig:
 # --- what people write ------------------------------------------------------------------------
 
 Named = str | dict[str, Any]
-ArmKey = Literal["lr", "batch_size", "momentum", "weight_decay", "train_size", "epochs"]
+ArmKey = Literal[
+    "lr", "batch_size", "momentum", "beta1", "beta2", "weight_decay", "train_size", "epochs"
+]
 
 
 @dataclass(frozen=True)
@@ -282,6 +326,8 @@ class Setting:
     lr: Positive | None = None
     momentum: Fraction | None = None
     nesterov: bool | None = None
+    beta1: Fraction | None = None
+    beta2: Fraction | None = None
     weight_decay: NonNegative | None = None
     batch_size: Count | None = None
     batches: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=1)] | None = None

@@ -10,7 +10,7 @@ from bench_lr import criteria, figures
 from bench_lr.claims.derived import derived_problems
 from bench_lr.claims.probing import probed_metrics
 from bench_lr.claims.problems import Problem, nearest, parse, unknown
-from bench_lr.claims.settings import arm_value
+from bench_lr.claims.settings import arm_value, has_value
 from bench_lr.derived import chosen, needs_runs
 from bench_lr.probes import PREFIXES
 from bench_lr.schema import (
@@ -133,11 +133,26 @@ def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
         arms = {arm.name for arm in claim.arms}
         if arms & set(looked_at) and spec.measure is None:
             found.append(Problem(claim.file, f"{key}.measure", "nothing", "a measure of the runs"))
+        if lacking := [*_lacking_settings(claim, spec, set(looked_at))]:
+            return [*found, *lacking]
         judged = claim.profile.may_judge or not any(needs_runs(claim.spec, n) for n in looked_at)
         # A name that is wrong is told beside all that would be right.
         told = names if _named(spec) - set(names) else looked_at
         texts = criteria.problems(spec.kind, criterion_params(claim, spec), told) if judged else ()
     return [*found, *(Problem(claim.file, key, t, "see the kind's parameters") for t in texts)]
+
+
+def _lacking_settings(claim: Claim, spec: CriterionSpec, names: set[str]) -> Iterator[Problem]:
+    """Settings that a criterion wants to know of arms whose optimizer has none of that name."""
+    wanted = {f"by_arm.{name}": key for name, key in spec.by_arm.items()}
+    if spec.order_by is not None:
+        wanted["order_by"] = spec.order_by
+    for place, key in wanted.items():
+        for arm in claim.arms:
+            if arm.name in names and not has_value(arm, key):
+                what = f"{key}, which {arm.runs[0].optimizer.kind} of arm {arm.name!r} lacks"
+                yield Problem(claim.file, f"criteria.{spec.id}.{place}", what, "what all arms have")
+                break
 
 
 def _control_problems(claim: Claim) -> Iterator[Problem]:

@@ -15,12 +15,14 @@ from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.identity import config_dict
 from bench_lr.schedules import Plateau, RangeTest, Schedule
 from bench_lr.schema import (
+    OPTIMIZERS,
     Arm,
     ArmKey,
     BatchNorm,
     ClaimFile,
     GhostBatchNorm,
     ModelConfig,
+    Optimizer,
     OptimizerConfig,
     Profile,
     ProfilePatch,
@@ -33,16 +35,18 @@ from bench_lr.shapes import EXAMPLES, REAL_TARGETS, TRAIN_EXAMPLES, ModelError, 
 GROUPS: dict[str, Any] = {
     "task": TaskConfig,
     "model": ModelConfig,
-    "optimizer": OptimizerConfig,
+    "optimizer": Optimizer,
     "schedule": Schedule,
 }
 LEFT_OUT: dict[str, dict[str, Any]] = {
-    "optimizer": {"lr": 1.0},
+    "optimizer": {"lr": 1.0, "kind": "sgd"},
     "task": {"train_size": 1, "validation_size": 0},
 }
 """What a group's file may leave to the claim."""
 DEFAULTS = {"optimizer": "sgd", "schedule": "constant"}
 REQUIRED = ("task", "model", "lr")
+OF_OPTIMIZERS = ("lr", "momentum", "nesterov", "beta1", "beta2", "weight_decay")
+"""Settings that belong to an optimizer, not all of them to every one."""
 
 
 def merged(*settings: Setting | None) -> dict[str, Any]:
@@ -130,8 +134,11 @@ class Resolver:
         for name in ("train_size", "validation_size"):
             if name in setting:
                 task[name] = setting[name]
-        for name in ("lr", "momentum", "nesterov", "weight_decay"):
-            if name in setting:
+        optimizer.setdefault("kind", "sgd")
+        foreign = {problem.key: problem for problem in _foreign(optimizer, setting, file)}
+        problems += foreign.values()
+        for name in OF_OPTIMIZERS:
+            if name in setting and name not in foreign:
                 optimizer[name] = setting[name]
         batches = setting.get("batches") or ((_epochs(setting, task), setting["batch_size"]),)
         total = sum(epochs for epochs, _ in batches)
@@ -192,6 +199,19 @@ def _epochs(setting: Mapping[str, Any], task: Mapping[str, Any]) -> int:
     steps = steps_per_epoch(size, setting["batch_size"], bool(setting.get("drop_last", False)))
     # Half way between two numbers of epochs the larger is taken.
     return max(1, (2 * int(setting["updates"]) + steps) // (2 * steps)) if steps else 1
+
+
+def _foreign(
+    optimizer: Mapping[str, Any], setting: Mapping[str, Any], file: str
+) -> Iterator[Problem]:
+    """Yield a problem for each setting that belongs to another optimizer than the arm's."""
+    fields = {kind.kind: [item.name for item in dataclasses.fields(kind)] for kind in OPTIMIZERS}
+    mine = optimizer.get("kind")
+    for name in OF_OPTIMIZERS:
+        if mine in fields and name in setting and name not in fields[mine]:
+            others = " or ".join(kind for kind, names in fields.items() if name in names)
+            allowed = ", ".join(n for n in OF_OPTIMIZERS if n in fields[mine])
+            yield Problem(file, name, f"{name}, a setting of {others}, with {mine}", allowed)
 
 
 def _unsound(run: RunConfig, file: str) -> list[Problem]:
@@ -255,7 +275,8 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
             )
         if run.stop_at.metric == "accuracy" and run.task.data in REAL_TARGETS:
             problem("stop_at.metric", "accuracy of real numbers", "loss")
-    if run.optimizer.nesterov and run.optimizer.momentum == 0:
+    sgd = run.optimizer
+    if isinstance(sgd, OptimizerConfig) and sgd.nesterov and sgd.momentum == 0:
         problem("nesterov", "true with momentum 0", "a momentum above 0")
     return found
 
@@ -318,7 +339,7 @@ def _hashable(value: object) -> object:
 
 
 def arm_value(arm: Arm, key: ArmKey) -> float:
-    """Value of a setting in an arm; the batch size is that of the first epoch."""
+    """Value of a setting that an arm has; the batch size is that of the first epoch."""
     run = arm.runs[0]
     match key:
         case "batch_size":
@@ -328,3 +349,8 @@ def arm_value(arm: Arm, key: ArmKey) -> float:
         case "epochs":
             return run.epochs
     return float(getattr(run.optimizer, key))
+
+
+def has_value(arm: Arm, key: ArmKey) -> bool:
+    """Whether an arm has a setting: ``momentum`` belongs to SGD, ``beta1`` to Adam."""
+    return key not in OF_OPTIMIZERS or hasattr(arm.runs[0].optimizer, key)

@@ -29,7 +29,8 @@ from bench_lr.cohort.recording import (
     Values,
     row_length,
 )
-from bench_lr.cohort.slots import Grid, MomentumSGD, PlainSGD
+from bench_lr.cohort.rules import update_rule
+from bench_lr.cohort.slots import Grid, UpdateRule
 from bench_lr.cohort.small import LaneWeights, SmallMeasurement, SmallTraining, suits
 from bench_lr.cohort.sparse import pixels_for
 from bench_lr.cohort.stopwatch import Stopwatch
@@ -160,9 +161,7 @@ class Cohort(nn.Module):
         widths = [prod(shape) for shape in shapes]
         values = grid.seeds * widths[0] + grid.runs * max(widths[1:])
         self._evaluated_together = max(8, _EVALUATION_VALUES // values)
-        self._plain = all(
-            run.optimizer.momentum == 0 and run.optimizer.weight_decay == 0 for run in runs
-        )
+        self._plain = all(run.optimizer.is_plain for run in runs)
         self.register_buffer("diverged_at", torch.full((grid.seeds, grid.arms), -1))
         # Runs that have not ended.
         self.register_buffer("_going", torch.ones(grid.seeds, grid.arms, dtype=torch.bool))
@@ -175,7 +174,7 @@ class Cohort(nn.Module):
         )
         self._watch = Stopwatch()
         self._probing = Probing(self.runs, dataset, self._train, initial)
-        self.rule: PlainSGD | MomentumSGD | None = None
+        self.rule: UpdateRule | None = None
 
     @property
     def device(self) -> torch.device:
@@ -232,17 +231,8 @@ class Cohort(nn.Module):
             raise ValueError(f"made for a CPU, not {self.device}: tell Cohort where it will train")
         self._lr = LearningRates(self.runs)
         optimizers = [run.optimizer for run in self.runs]
-        rate = self._per_run([o.lr for o in optimizers])
-        if self._plain:
-            self.rule = PlainSGD(rate)
-        else:
-            self.rule = MomentumSGD(
-                self.network.slots,
-                rate,
-                self._per_run([o.momentum for o in optimizers]),
-                self._per_run([o.weight_decay for o in optimizers]),
-                self.config.optimizer.nesterov,
-            )
+        slots = self.network.slots
+        self.rule = update_rule(slots, self.grid, optimizers, self.dtype, self.device)
         self._trainings: dict[int, Training] = {}
         self._predictions: dict[int, Prediction] = {}
         self._held: dict[str, tuple[Prediction, Tensor]] = {}
@@ -250,10 +240,6 @@ class Cohort(nn.Module):
         self._lane_weights: LaneWeights | None = None
         if self._probing.is_due(0.0) and not self.records.step:
             self._record(0, 0.0, self._probe(0, 0.0))
-
-    def _per_run(self, values: Sequence[float]) -> Tensor:
-        flat = torch.tensor(values, dtype=self.dtype, device=self.device)
-        return flat.view(self.grid.seeds, self.grid.arms)
 
     def _inputs(self, steps: int, batch: int) -> Inputs:
         shape = (steps, self.grid.seeds, batch)
@@ -309,9 +295,8 @@ class Cohort(nn.Module):
             self._watch.go_on()
         alive = (self.diverged_at < 0) & self._going
         table = torch.from_numpy(self._lr.of(span.step, span.steps)).to(self.device, self.dtype)
-        rates = table.view(-1, *alive.shape) * alive
-        if self.rule.fused:
-            rates *= -1 / span.batch_size
+        lr = table.view(-1, *alive.shape) * alive
+        rates = self.rule.rates(span.step, lr, span.batch_size)
         trace = training.train(span, indices, rates)
         if self._lane_weights is not None and not isinstance(training, SmallTraining):
             self._lane_weights.stale = True

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Hashable, Sequence
 
 from bench_lr.identity import canonical_json, config_dict
-from bench_lr.schema import RunConfig
+from bench_lr.schema import OptimizerConfig, RunConfig
 
 _FREE = ("seed", "schedule", "optimizer")
 _SHARED = tuple(item.name for item in dataclasses.fields(RunConfig) if item.name not in _FREE)
@@ -16,13 +16,15 @@ _SHARED = tuple(item.name for item in dataclasses.fields(RunConfig) if item.name
 def shape_key(run: RunConfig) -> tuple[Hashable, ...]:
     """What two runs have in common if and only if they can train in one cohort.
 
-    Runs of a cohort may differ in LR, schedule, seed, momentum and weight decay, not in whether
-    they have momentum or weight decay at all.
+    Runs of a cohort may differ in LR, schedule, seed and every number of their optimizer: not in
+    the optimizer, nor in whether they have momentum or weight decay at all.
     """
-    optimizer = run.optimizer
-    plain = optimizer.momentum == 0 and optimizer.weight_decay == 0
     shared = tuple(getattr(run, name) for name in _SHARED)
-    return (*shared, optimizer.kind, optimizer.nesterov, plain)
+    match run.optimizer:
+        case OptimizerConfig() as sgd:
+            return (*shared, sgd.kind, sgd.nesterov, sgd.is_plain)
+        case adaptive:
+            return (*shared, adaptive.kind, adaptive.weight_decay > 0)
 
 
 def arrange(runs: Sequence[RunConfig]) -> list[list[RunConfig]]:

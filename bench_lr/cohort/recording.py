@@ -180,7 +180,7 @@ class Training(Protocol):
         ----------
         indices : Tensor of int64, shape (steps, G, B)
             Positions in the training data.
-        rates : Tensor, shape (steps, G, L)
+        rates : Tensor, shape (steps, ..., G, L)
             What the update rule's `rate` is at each step.
 
         Returns

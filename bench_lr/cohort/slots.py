@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -64,14 +65,26 @@ class UpdateRule(Protocol):
     """How the gradient of a step changes the parameters.
 
     A layer hands every gradient over as soon as it can be formed, after it has used the old
-    parameter for its own backward pass. `rate` is set before every step.
+    parameter for its own backward pass, and has no more use for it: a rule may overwrite it.
+    `rate` is set before every step.
     """
 
     rate: Tensor
-    """Shape (seeds, arms): the LR of each run, or -lr / batch size for a rule that is `fused`."""
+    """What changes from step to step, shape (..., seeds, arms): see `rates`."""
 
     fused: bool
     """Whether the gradient of the summed loss comes multiplied by `rate`: gradients are updates."""
+
+    def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:
+        """Return what `rate` is at some steps, shape (steps, ..., seeds, arms).
+
+        Parameters
+        ----------
+        first : int
+            Steps taken before.
+        lr : Tensor, shape (steps, seeds, arms)
+            LR of each step and run; zero where a run is frozen.
+        """
 
     def outer(
         self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
@@ -98,6 +111,10 @@ class PlainSGD:
     def __init__(self, rate: Tensor) -> None:
         self.rate = rate
 
+    def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:
+        """Return -lr / batch size."""
+        return lr * (-1 / batch_size)
+
     def outer(
         self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
     ) -> None:
@@ -110,7 +127,26 @@ class PlainSGD:
         tape.append(partial(slot.data.add_, gradient))
 
 
-class MomentumSGD:
+class WholeGradient(ABC):
+    """A rule that wants the gradient of the mean loss itself."""
+
+    fused = False
+
+    def outer(
+        self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
+    ) -> None:
+        """Form the gradient and apply it."""
+        gradient = left.new_zeros(left.shape[0], left.shape[1], right.shape[2])
+        product = partial(torch.baddbmm, gradient, left, right, beta=0, alpha=alpha)
+        tape.append(partial(product, out=gradient))
+        self.add(slot, gradient, tape)
+
+    @abstractmethod
+    def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
+        """Apply one gradient."""
+
+
+class MomentumSGD(WholeGradient):
     """SGD with momentum, Nesterov and L2 weight decay, as ``torch.optim.SGD`` (dampening 0).
 
     v <- mu v + (g + wd w); w <- w - lr v, or w - lr (g + wd w + mu v) with Nesterov
@@ -120,8 +156,6 @@ class MomentumSGD:
     ----------
     rate, momentum, weight_decay : Tensor, shape (seeds, arms)
     """
-
-    fused = False
 
     def __init__(
         self,
@@ -135,14 +169,9 @@ class MomentumSGD:
         self._nesterov, self._decays = nesterov, bool((weight_decay > 0).any())
         self.velocity = {id(slot): torch.zeros_like(slot.by_run) for slot in slots}
 
-    def outer(
-        self, slot: Slot, left: Tensor, right: Tensor, tape: Tape, alpha: float = 1.0
-    ) -> None:
-        """Form the gradient and apply it."""
-        gradient = left.new_zeros(left.shape[0], left.shape[1], right.shape[2])
-        product = partial(torch.baddbmm, gradient, left, right, beta=0, alpha=alpha)
-        tape.append(partial(product, out=gradient))
-        self.add(slot, gradient, tape)
+    def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:
+        """Return the LR."""
+        return lr
 
     def add(self, slot: Slot, gradient: Tensor, tape: Tape) -> None:
         """Apply one gradient."""

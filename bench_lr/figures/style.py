@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,5 +208,5 @@ def numeric_scale(arms: Sequence[Arm]) -> tuple[float, ...] | None:
 
 def _rest(run: RunConfig) -> str:
     plan = len(run.batches)
-    optimizer = (run.optimizer.kind, run.optimizer.momentum, run.optimizer.weight_decay)
+    optimizer = replace(run.optimizer, lr=1.0)
     return repr((run.task, run.model, optimizer, plan, run.schedule))

@@ -375,3 +375,18 @@ def test_what_runs_will_have_can_be_measured(
         content["criteria"][0]["measure"] = measure
 
     assert loaded(tmp_path, edit).spec.criteria[0].measure is not None
+
+
+@pytest.mark.parametrize("place", ["order_by", "by_arm.x"])
+def test_a_criterion_cannot_ask_an_arm_for_a_setting_of_another_optimizer(
+    place: str, tmp_path: Path
+) -> None:
+    word, _, parameter = place.partition(".")
+    (problem,) = mistakes(
+        tmp_path,
+        put("train", "optimizer", value="adam"),
+        drop(*CRITERION, "order_by"),
+        put(*CRITERION, word, value={parameter: "momentum"} if parameter else "momentum"),
+    )
+    assert problem.key.endswith(f".{place}")
+    assert problem.found == "momentum, which adam of arm 'lr=0.2' lacks"

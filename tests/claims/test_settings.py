@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from bench_lr.claims import arm_value, load_profile
-from bench_lr.claims.settings import merged
-from bench_lr.schema import EvaluationConfig, Phase, Setting, Target
+from bench_lr.claims.settings import has_value, merged
+from bench_lr.schema import (
+    AdagradConfig,
+    AdamConfig,
+    EvaluationConfig,
+    OptimizerConfig,
+    Phase,
+    Setting,
+    Target,
+)
 from tests.claims.samples import drop, edited, load, loaded, put, write
 
 PLAN = ((2, 64), (2, 128))
@@ -223,3 +231,21 @@ def test_targets_may_differ_between_arms(tmp_path: Path) -> None:
         Target(at_most=0.2),
         None,
     ]
+
+
+def test_adam_and_adagrad_resolve_with_settings_and_overrides(tmp_path: Path) -> None:
+    content = put("train", "optimizer", value="adam"), put("train", "beta1", value=0.5)
+    arm = loaded(tmp_path, *content).arms[0]
+    assert arm.runs[0].optimizer == AdamConfig(0.2, beta1=0.5)
+    found = [arm_value(arm, key) for key in ("lr", "beta1", "beta2", "weight_decay")]
+    assert found == [0.2, 0.5, 0.999, 0.0]
+    assert has_value(arm, "beta2")
+    assert has_value(arm, "batch_size")
+    assert not has_value(arm, "momentum")
+    arm = loaded(tmp_path, put("train", "optimizer", value={"momentum": 0.9})).arms[0]
+    assert arm.runs[0].optimizer == OptimizerConfig(0.2, 0.9)
+    given = {"kind": "adagrad", "eps": 1e-8, "initial_accumulator": 0.1}
+    arm = loaded(
+        tmp_path, put("train", "optimizer", value=given), put("train", "weight_decay", value=0.1)
+    ).arms[0]
+    assert arm.runs[0].optimizer == AdagradConfig(0.2, 1e-8, 0.1, 0.1)

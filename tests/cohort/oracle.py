@@ -29,7 +29,7 @@ from bench_lr.schedules import (
     Step,
     Warmup,
 )
-from bench_lr.schema import Dropout, RunConfig
+from bench_lr.schema import AdagradConfig, AdamConfig, Dropout, Optimizer, RunConfig
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -58,6 +58,20 @@ class Trained:
     evaluations: list[dict[str, float]]
     rates: list[float]
     """LR of every step."""
+
+
+def torch_optimizer(config: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """Return PyTorch's own optimizer."""
+    weights, lr, decay = network.parameters(), config.lr, config.weight_decay
+    match config:
+        case AdamConfig():
+            betas = config.beta1, config.beta2
+            return torch.optim.Adam(weights, lr, betas, config.eps, decay)
+        case AdagradConfig():
+            start = config.initial_accumulator
+            return torch.optim.Adagrad(weights, lr, 0, decay, start, config.eps)
+    momentum, nesterov = config.momentum, config.nesterov
+    return torch.optim.SGD(weights, lr, momentum, 0, decay, nesterov)
 
 
 def scheduler(run: RunConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int):
@@ -113,14 +127,7 @@ def train(run: RunConfig, data: Dataset, evaluate_after: set[int] | None = None)
     for position, layer in enumerate(run.model.layers):
         if isinstance(layer, Dropout):
             masked[position] = network[position] = GivenDropout(layer.p)
-    config = run.optimizer
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-    )
+    optimizer = torch_optimizer(run.optimizer, network)
     per_epoch = steps_per_epoch(run.task.train_size, run.batches[0].batch_size, run.drop_last)
     schedule, unit = scheduler(run, optimizer, per_epoch)
     train_at, validation_at = streams.split(run.task, len(data.train_x), run.seed)

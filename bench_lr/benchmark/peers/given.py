@@ -93,8 +93,7 @@ class Visits:
 def check_plain(runs: Sequence[RunConfig]) -> None:
     """Raise ValueError if a run is more than plain SGD at a constant LR, all that peers do."""
     for run in runs:
-        optimizer = run.optimizer
-        if optimizer.momentum or optimizer.weight_decay or not isinstance(run.schedule, Constant):
+        if not run.optimizer.is_plain or not isinstance(run.schedule, Constant):
             raise ValueError(f"not plain SGD at a constant learning rate: {run}")
 
 
