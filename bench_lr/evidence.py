@@ -13,6 +13,7 @@ import pandas as pd
 from bench_lr import figures, recorded
 from bench_lr.claims import claim_files, conf_roots, load_claims
 from bench_lr.criteria import CriterionResult
+from bench_lr.figures.gallery import draw_gallery
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.record_index import most_faithful
 from bench_lr.report import draw_figure, markdown
@@ -29,6 +30,7 @@ is in the [README](../README.md#how-to-read-a-verdict).
 
 ![Scoreboard of all recorded claims](scoreboard.png)
 """
+GALLERY = "![Learning-rate schedules, each with its formula and its source](schedules.png)\n"
 
 
 def record(verdicts: Sequence[ClaimVerdict], root: Path | None = None) -> list[str]:
@@ -72,6 +74,9 @@ def write_scoreboard(root: Path) -> None:
     if not shown:
         return
     figures.save(draw_scoreboard(shown), root / "scoreboard")
+    gallery = draw_gallery(shown)
+    if gallery is not None:
+        figures.save(gallery, root / "schedules")
     rows = []
     for verdict in shown:
         lead = section(verdict).lead
@@ -85,7 +90,8 @@ def write_scoreboard(root: Path) -> None:
             )
         )
     heads = ("claim", "verdict", "one seed would have shown it", "profile", "runs")
-    text = f"{INTRODUCTION}\n{markdown.table(heads, rows)}\n"
+    parts = [INTRODUCTION, f"{markdown.table(heads, rows)}\n"]
+    text = "\n".join([*parts, *([] if gallery is None else [GALLERY])])
     write_atomic(root / "README.md", text.encode())
 
 

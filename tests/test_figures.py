@@ -28,6 +28,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "phase_diagram": {"second_metric": "loss"},
     "values": {"printed": [0.1, 0.09], "x": [0, 50]},
     "counts": {},
+    "schedules": {"log": "y"},
+    "plateau_rules": {},
     "sweep": {"mark_x": {0.5: "source: 0.5"}},
     "bars": {"controls": ["lr=0.2"], "mark": {97.0: "source"}},
 }

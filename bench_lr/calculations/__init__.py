@@ -17,9 +17,28 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bench_lr.calculations.schedules import RecursiveStepDecay, ScheduleValues
+from bench_lr.calculations.plateau_rule import PlateauRule
+from bench_lr.calculations.robbins_monro import RobbinsMonro, ScheduledQuadratic
+from bench_lr.calculations.schedules import RecursiveStepDecay, ScheduleSums, ScheduleValues
 from bench_lr.calculations.streams import is_simulated
 
-Calculation = Annotated[ScheduleValues | RecursiveStepDecay, Field(discriminator="kind")]
+Calculation = Annotated[
+    ScheduleValues
+    | ScheduleSums
+    | RecursiveStepDecay
+    | RobbinsMonro
+    | ScheduledQuadratic
+    | PlateauRule,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["Calculation", "RecursiveStepDecay", "ScheduleValues", "is_simulated"]
+__all__ = [
+    "Calculation",
+    "PlateauRule",
+    "RecursiveStepDecay",
+    "RobbinsMonro",
+    "ScheduleSums",
+    "ScheduleValues",
+    "ScheduledQuadratic",
+    "is_simulated",
+]

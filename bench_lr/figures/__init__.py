@@ -5,7 +5,16 @@ write a function that takes the verdict and keyword-only parameters and returns 
 ``Figure``, decorate it with `figure`, and import its module below.
 """
 
-from bench_lr.figures import bars, counts, curves, difference, phase_diagram, sweep, values
+from bench_lr.figures import (
+    bars,
+    counts,
+    curves,
+    difference,
+    phase_diagram,
+    schedules,
+    sweep,
+    values,
+)
 from bench_lr.figures.registry import FIGURES, draw, figure, parameters, placeholder
 from bench_lr.figures.style import save
 
@@ -21,6 +30,7 @@ __all__ = [
     "phase_diagram",
     "placeholder",
     "save",
+    "schedules",
     "sweep",
     "values",
 ]

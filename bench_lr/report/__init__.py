@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench_lr import figures
 from bench_lr.atomic import write_atomically
+from bench_lr.figures.gallery import draw_gallery
 from bench_lr.figures.kept import drawn_from, is_kept
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.figures.winners import draw_winners
@@ -66,6 +67,9 @@ def write_report(
     single = pictures / "winners"
     if not is_kept(single, mark) and (drawn := draw_winners(verdicts)) is not None:
         figures.save(drawn, single, mark)
+    gallery = pictures / "schedules"
+    if not is_kept(gallery, mark) and (all_schedules := draw_gallery(verdicts)) is not None:
+        figures.save(all_schedules, gallery, mark)
     texts = {
         "verdicts.json": as_json(verdicts, profile),
         "junit.xml": as_junit(verdicts, expect, failures or {}),

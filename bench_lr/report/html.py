@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench_lr.figures.gallery import cards
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
 from bench_lr.figures.winners import winners
@@ -49,6 +50,7 @@ def as_html(verdicts: Sequence[ClaimVerdict], profile: str, pictures: Path) -> s
         origin=origin_facts(merged(verdicts)),
         duration=duration,
         winners=bool(winners(verdicts)),
+        schedules=bool(cards(verdicts)),
         picture=lambda name: _embedded(pictures / Path(name).name),
     )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+from bench_lr.figures.gallery import cards
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
 from bench_lr.figures.winners import winners
@@ -37,6 +38,8 @@ def as_markdown(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
     ]
     if winners(verdicts):
         parts.append("![Best learning rate of each single seed](figures/winners.png)")
+    if cards(verdicts):
+        parts.append("![Learning-rate schedules](figures/schedules.png)")
     for source, members in by_source(verdicts).items():
         parts.append(f"## {escape(source)}")
         parts += [claim(sections[id(verdict)]) for verdict in members]

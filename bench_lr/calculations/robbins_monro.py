@@ -1,0 +1,170 @@
+r"""The Robbins-Monro conditions: which schedules meet them, and what a noisy quadratic does.
+
+:math:`\sum \eta_k = \infty` and :math:`\sum \eta_k^2 < \infty` (Robbins and Monro 1951, A
+stochastic approximation method, Annals of Mathematical Statistics 22, 400-407).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from bench_lr.calculations.schedules import Count, Positive
+from bench_lr.calculations.streams import generator
+from bench_lr.cohort.compiling import compiled
+from bench_lr.schedules import (
+    Clock,
+    Constant,
+    Cyclic,
+    Exponential,
+    Floats,
+    Inverse,
+    Linear,
+    MultiStep,
+    Planned,
+    Polynomial,
+    RangeTest,
+    Step,
+    Warmup,
+)
+
+_BLOCK = 1 << 15
+Ints = npt.NDArray[np.int64]
+
+
+def conditions(schedule: Planned) -> tuple[bool, bool]:
+    r"""Whether :math:`\sum \eta_k` diverges, and whether :math:`\sum \eta_k^2` converges.
+
+    A schedule that stays above a positive LR has both sums infinite; one that falls at least
+    geometrically, or is zero from some time on, has both finite; :math:`(1 + \gamma t)^{-p}` has
+    the sums of :math:`t^{-p}` and :math:`t^{-2p}`.
+    """
+    stays, vanishes = (True, False), (False, True)
+    match schedule:
+        case Constant() | MultiStep() | Cyclic() | RangeTest():
+            return stays
+        case Step(factor=factor):
+            return vanishes if factor < 1 else stays
+        case Exponential(factor=factor):
+            return vanishes if factor is None or factor < 1 else stays
+        case Polynomial(final=final) | Linear(final=final):
+            return stays if final > 0 else vanishes
+        case Inverse(power=power):
+            return power <= 1, 2 * power > 1
+        case Warmup(then=then):
+            return conditions(then)
+
+
+@dataclass(frozen=True)
+class RobbinsMonro:
+    """Whether a schedule, continued for ever, meets the two conditions."""
+
+    schedule: Planned
+    kind: Literal["robbins_monro"] = "robbins_monro"
+
+    def values(self) -> Floats:
+        """Return 1 or 0 for an infinite sum, and for a finite sum of squares, shape (2,)."""
+        return np.array(conditions(self.schedule), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ScheduledQuadratic:
+    r"""Stochastic gradient descent on :math:`\frac12 \lambda w^2` under a schedule.
+
+    The gradient is :math:`\lambda w + \sigma \xi` with :math:`\xi` standard normal, the same draws
+    for every schedule. At a fixed LR the expected squared distance ends at the floor
+    :math:`\eta \sigma^2 / (\lambda (2 - \eta \lambda))`.
+
+    Looked at at each of `at`: the mean squared distance from the minimum over the tenth of the
+    steps that ends there. `report` ``curve`` is all of these; ``fall`` the last one as a multiple
+    of the one at `since`.
+    """
+
+    schedule: Planned
+    lr: Positive
+    at: Annotated[tuple[Count, ...], Field(min_length=1)]
+    curvature: Positive = 1.0
+    noise: Positive = 1.0
+    start: float = 1.0
+    report: Literal["curve", "fall"] = "curve"
+    since: Count | None = None
+    seeds: Count = 8
+    kind: Literal["scheduled_quadratic"] = "scheduled_quadratic"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless `since` is one of `at`, where it is needed."""
+        if self.report == "fall" and self.since not in self.at:
+            raise ValueError("since, one of at, with report: fall")
+
+    def values(self) -> Floats:
+        """Return the mean squared distances, shape (seeds, len(at)), or their fall, (seeds,)."""
+        curve = _simulated(replace(self, report="curve", since=None))
+        if self.since is None:
+            return curve.copy()
+        result: Floats = curve[:, np.argmax(self.at)] / curve[:, self.at.index(self.since)]
+        return result
+
+
+@lru_cache(maxsize=64)
+def _simulated(of: ScheduledQuadratic) -> Floats:
+    """Squared distances: a claim is judged, and drawn, several times in one process."""
+    order = np.argsort(of.at)
+    ends = np.asarray(of.at, dtype=np.int64)[order]
+    firsts = ends - np.maximum(1, ends // 10)
+    weights = np.full(of.seeds, of.start)
+    totals = np.zeros((ends.size, of.seeds))
+    draws = [generator("scheduled_quadratic", seed) for seed in range(of.seeds)]
+    noise = np.empty((of.seeds, _BLOCK))
+    for first in range(0, int(ends[-1]), _BLOCK):
+        last = min(first + _BLOCK, int(ends[-1]))
+        now = np.arange(first, last, dtype=np.float64)
+        rates = of.lr * of.schedule.multiplier(Clock(now, now))
+        for seed, draw in enumerate(draws):
+            draw.standard_normal(out=noise[seed])
+        seen = (firsts < last) & (ends > first)
+        totals[seen] += _descended(
+            weights, rates, noise * of.noise, of.curvature, first, firsts[seen], ends[seen]
+        )
+    result = np.empty((of.seeds, ends.size))
+    result[:, order] = (totals / (ends - firsts)[:, None]).T
+    return result
+
+
+def _descended(
+    weights: Floats,
+    rates: Floats,
+    noise: Floats,
+    curvature: float,
+    first: int,
+    firsts: Ints,
+    ends: Ints,
+) -> Floats:
+    """Take the steps of a block; return the sums of squared distances, shape (windows, seeds)."""
+    totals = np.zeros((ends.size, weights.size))
+    _descend(weights, rates, noise, curvature, firsts - first, ends - first, totals)
+    return totals
+
+
+@compiled
+def _descend(
+    weights: Floats,
+    rates: Floats,
+    noise: Floats,
+    curvature: float,
+    firsts: Ints,
+    ends: Ints,
+    totals: Floats,
+) -> None:
+    for seed in range(weights.size):
+        weight = weights[seed]
+        for step in range(rates.size):
+            weight -= rates[step] * (curvature * weight + noise[seed, step])
+            for window in range(ends.size):
+                if firsts[window] <= step < ends[window]:
+                    totals[window, seed] += weight * weight
+        weights[seed] = weight
