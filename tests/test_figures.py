@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from matplotlib.text import Text
 from pydantic import TypeAdapter, ValidationError
 
 from bench_lr import figures
+from bench_lr.figures.series import positions, trajectories
 from bench_lr.schema import FigureSpec
 from bench_lr.verdict import ClaimVerdict
 from tests.factories import arm, claim_verdict, diverge, empty, judged, rising
@@ -113,6 +115,57 @@ def test_curves_label_lines_in_the_order_of_their_ends() -> None:
     texts = [t for t in fig.axes[0].texts if t.get_text().startswith("LR ")]
     heights = {t.get_text(): t.xyann[1] for t in texts}  # type: ignore[attr-defined]
     assert heights["LR 0.5"] > heights["LR 0.8"] > heights["LR 0.2"]
+
+
+def test_curves_take_other_clocks_and_logarithmic_axes() -> None:
+    frame = rising({"lr=0.2": 0.1, "lr=0.5": 0.05}, start=1.0, metric="loss", noise=0.0)
+    params = {"metric": "loss", "x": "examples", "log_x": True, "log_y": True}
+    axes = figures.draw(made("curves", frame, params=params)).axes[0]
+    assert axes.get_xlabel() == "training examples"
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    np.testing.assert_allclose(axes.get_lines()[0].get_xdata(), 27_500 * np.arange(1, 31))
+    low, high = axes.get_ylim()
+    assert low < 0.05
+    assert high > 0.9
+
+
+def test_curves_over_seconds_stand_at_the_mean_time() -> None:
+    frame = rising({"lr=0.5": 0.97}, seeds=2)
+    clock = frame.assign(
+        metric="seconds", split="train", value=frame["epoch"] * (2 + 2 * frame["seed"])
+    )
+    found = positions(pd.concat([frame, clock]), "lr=0.5", np.array([0.5, 1.0, 99.0]), "seconds")
+    np.testing.assert_allclose(found, [1.5, 3.0, np.nan])
+    assert "no runs" in words(figures.draw(made("curves", frame, params={"x": "seconds"})))
+
+
+def test_curves_give_ratios_of_the_ends() -> None:
+    frame = rising({"lr=0.2": 0.1, "lr=0.5": 0.05}, start=1.0, metric="loss", noise=0.0)
+    params = {"metric": "loss", "ratio_to": "lr=0.5"}
+    said = words(figures.draw(made("curves", frame, params=params)))
+    ends = frame[frame["epoch"] == 15].groupby("arm")["value"].mean()
+    assert f"LR 0.2  ×{ends['lr=0.2'] / ends['lr=0.5']:.2f}" in said
+
+
+def test_epochs_are_marked_on_an_axis_of_epochs_only() -> None:
+    with pytest.raises(ValueError, match="epochs"):
+        figures.draw(made("curves", rising(ENDS), params={"x": "step", "mark_epoch": 3}))
+
+
+def test_a_run_that_ends_early_is_told_from_one_that_diverged() -> None:
+    frame = diverge(rising(ENDS), "lr=0.5", [2], after=5)
+    frame = frame[~((frame["arm"] == "lr=0.5") & (frame["seed"] == 1) & (frame["epoch"] > 4))]
+    found = trajectories(frame, "lr=0.5", "accuracy", "validation")
+    assert (found.ended, found.diverged) == (1, 1)
+    assert found.ends is not None
+    assert found.ends.tolist() == [15, 4, *[15] * 6]
+    own = found.own()
+    assert np.isfinite(own[1]).sum() == 8
+    assert np.isfinite(own[2]).sum() == 10
+    assert np.isfinite(own[3:]).all()
+    said = words(figures.draw(made("curves", frame)))
+    assert "keeps its last value" in said
+    assert "(1 of 8 diverged)" in said
 
 
 def test_curves_take_panels_and_controls() -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench_lr.figures.series import CLOCKS, Clock
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -15,9 +17,22 @@ MANY = 9
 
 def plain_log(axis: Axis, low: float, high: float) -> None:
     """Put ticks at round numbers between `low` and `high` and write them out."""
+    from matplotlib.ticker import NullLocator
+
     ticks = log_ticks(low, high)
     axis.set_ticks(ticks, [plain(tick) for tick in ticks])
-    axis.set_minor_formatter("")
+    axis.set_minor_locator(NullLocator())
+
+
+def time_axis(axes: Axes, clock: Clock, *, log: bool = False) -> None:
+    """Label the x axis with a clock and write its ticks out, millions as M; limits are final."""
+    axes.set_xlabel(CLOCKS[clock])
+    if log:
+        plain_log(axes.xaxis, *axes.get_xlim())
+    elif clock in ("step", "examples"):
+        axes.xaxis.set_major_formatter(
+            lambda at, _: f"{at / 1e6:g} M" if abs(at) >= 1e6 else f"{at:,.0f}"
+        )
 
 
 def panel_width(axes: Axes) -> float:
@@ -38,7 +53,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def plain(value: float) -> str:
     """Write a tick: plain digits, or a power of ten far from 1."""
-    if value == 0 or 1e-4 <= abs(value) < 1e5:
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{value:,.10g}".replace("-", "−")
     mantissa, exponent = f"{value:.2e}".split("e")
     digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

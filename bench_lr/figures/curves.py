@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench_lr.figures.axis import plain_log, time_axis
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import (
     EndLabel,
@@ -16,12 +17,16 @@ from bench_lr.figures.labels import (
     metric_label,
     with_diverged,
 )
+from bench_lr.figures.numbers import number
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import (
     Band,
+    Clock,
+    Floats,
     Trajectories,
     band,
     larger_is_better,
+    positions,
     select,
     trajectories,
 )
@@ -44,10 +49,16 @@ class Line:
 
     name: str
     data: Trajectories
+    x: Floats
     band: Band
     colour: Colour | str
     control: bool = False
     expected: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is something to draw."""
+        return bool(self.x.size) and bool(np.isfinite(self.x).any())
 
     @property
     def end(self) -> float:
@@ -69,8 +80,12 @@ def curves(
     zoom_last: int | None = None,
     controls: Sequence[str] | None = None,
     tail_epochs: int | None = 5,
+    x: Clock = "epoch",
+    log_x: bool = False,
+    log_y: bool = False,
+    ratio_to: str | None = None,
 ) -> Figure:
-    """Draw the mean of a metric over epochs with its 95 % band, one line an arm.
+    """Draw the mean of a metric over time with its 95 % band, one line an arm.
 
     Parameters
     ----------
@@ -95,17 +110,32 @@ def curves(
         Names or globs of arms to draw dashed and grey.
     tail_epochs : int, optional
         Second panel: for every seed the mean over the last so many epochs. Null leaves it out.
+    x : {"epoch", "step", "examples", "seconds"}
+        What stands on the horizontal axis. Seconds want runs that were timed.
+    log_x, log_y : bool
+        Logarithmic axes.
+    ratio_to : str, optional
+        Arm whose last mean the others are divided by; the ratio stands beside their names.
+
+    Raises
+    ------
+    ValueError
+        If `mark_epoch` or `zoom_last` is given and `x` is not the epoch.
     """
+    if x != "epoch" and (mark_epoch is not None or zoom_last is not None):
+        raise ValueError("mark_epoch and zoom_last are epochs, the x axis is not")
     chosen = select(verdict.claim.arms, arms)
     grouped = [(title, select(chosen, names)) for title, names in (panels or {}).items()]
     shown = [arm for arm in chosen if not grouped or any(arm in group for _, group in grouped)]
     groups = [members for _, members in grouped] or [shown]
-    lines = _lines(verdict, groups, metric, split, highlight, controls)
+    lines = _lines(verdict, groups, metric, split, highlight, controls, x)
     with_tail = not grouped and bool(tail_epochs) and any(line.data.seeds for line in lines)
 
     notes = [_band_note(lines)]
     if any(line.expected for line in lines):
         notes.append("★ = what the source expects")
+    if ratio_to:
+        notes.append(f"×: ratio of the last mean to that of {arm_label(ratio_to)}")
     frame = canvas(
         verdict,
         notes,
@@ -116,13 +146,21 @@ def curves(
         [line for line in lines if line.name in {arm.name for arm in members}]
         for _, members in grouped
     ] or [lines]
-    own = [_limits(group, larger_is_better(metric), zoom_last) for group in drawn]
+    own = [
+        _log_limits(group) if log_y else _limits(group, larger_is_better(metric), zoom_last)
+        for group in drawn
+    ]
     limits = [ylim] * len(drawn) if ylim else shared(own)
     titles = [title for title, _ in grouped] or [""]
     for axes, title, group, pair in zip(frame.axes, titles, drawn, limits, strict=False):
         axes.set_title(title, loc="left", size=10.5, color=INK)
-        _panel(axes, group, pair, mark_epoch, zoom_last)
-        axes.set_xlabel("epoch")
+        axes.set_yscale("log" if log_y else "linear")
+        axes.set_xscale("log" if log_x else "linear")
+        _panel(axes, group, pair, mark_epoch, zoom_last, _ratios(lines, ratio_to))
+        if any(line.shown for line in group):
+            time_axis(axes, x, log=log_x)
+        if log_y and pair is not None:
+            plain_log(axes.yaxis, *pair)
     frame.axes[0].set_ylabel(metric_label(verdict, metric, split))
     if with_tail:
         draw_tail(frame.axes[1], lines, tail_epochs or 0)
@@ -158,6 +196,7 @@ def _lines(
     split: str,
     highlight: str | None,
     controls: Sequence[str] | None,
+    clock: Clock,
 ) -> list[Line]:
     arms = list({arm.name: arm for group in groups for arm in group}.values())
     aside = {arm.name for arm in select(arms, controls)} if controls else set()
@@ -173,6 +212,7 @@ def _lines(
             Line(
                 name=arm.name,
                 data=data,
+                x=positions(verdict.frame, arm.name, data.epochs, clock),
                 band=band(data.values),
                 colour=EXPECTED
                 if arm.name in starred
@@ -192,14 +232,15 @@ def _panel(
     limits: tuple[float, float] | None,
     mark_epoch: float | None,
     zoom_last: int | None,
+    ratios: Mapping[str, str],
 ) -> None:
-    present = [line for line in lines if line.data.epochs.size]
+    present = [line for line in lines if line.shown]
     if not present or limits is None:
         diverged = [with_diverged(arm_label(line.name), line.data) for line in present]
         nothing(axes, "\n".join(diverged) or "incomplete: no runs to show yet")
         return
     for line in present:
-        x, look = line.data.epochs, dict[str, Any](color=line.colour)
+        x, look = line.x, dict[str, Any](color=line.colour)
         axes.fill_between(x, line.band.low, line.band.high, alpha=0.18, lw=0, **look)
         axes.plot(
             x,
@@ -210,8 +251,10 @@ def _panel(
             zorder=3 if line.expected else 2,
             **look,
         )
-    end = max(float(line.data.epochs[-1]) for line in present)
+    end = max(float(np.nanmax(line.x)) for line in present)
     start = 0.0 if zoom_last is None else end - zoom_last
+    if axes.get_xscale() == "log":
+        start = min(float(np.nanmin(line.x)) for line in present)
     axes.set(xlim=(start, end), ylim=limits)
     if mark_epoch is not None and mark_epoch <= axes.get_xlim()[1]:
         axes.axvline(mark_epoch, color=MUTED, lw=1, ls=":", zorder=1)
@@ -227,10 +270,12 @@ def _panel(
         end,
         [
             EndLabel(
-                with_diverged(("★ " if line.expected else "") + arm_label(line.name), line.data),
+                with_diverged(("★ " if line.expected else "") + arm_label(line.name), line.data)
+                + ratios.get(line.name, ""),
                 line.end,
                 line.colour,
                 bold=line.expected,
+                x=float(np.nanmax(line.x)) if line.shown else None,
             )
             for line in lines
         ],
@@ -266,6 +311,29 @@ def _limits(
     return low - pad, high + pad
 
 
+def _log_limits(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """Limits of a logarithmic axis: all means."""
+    values = np.concatenate([np.empty(0), *(line.band.mean for line in lines if line.shown)])
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    pad = (high / low) ** 0.06 if high > low else 1.2
+    return low / pad, high * pad
+
+
+def _ratios(lines: Sequence[Line], ratio_to: str | None) -> dict[str, str]:
+    """Ratio of each line's end to that of one, in words."""
+    base = next((line.end for line in lines if line.name == ratio_to), float("nan"))
+    if not np.isfinite(base) or base == 0:
+        return {}
+    return {
+        line.name: f"  ×{number(line.end / base)}"
+        for line in lines
+        if line.name != ratio_to and np.isfinite(line.end)
+    }
+
+
 def _closer(lines: Sequence[Line], low: float, high: float, larger: bool) -> tuple[float, float]:
     """Cut more of the rise when the ends are close together, but never the later half."""
     ends = np.array([line.end for line in lines])
@@ -285,4 +353,6 @@ def _band_note(lines: Sequence[Line]) -> str:
         return "One seed: no band"
     note = f"Line and band: mean over {count} seeds and its 95 % t interval"
     diverged = any(line.data.diverged for line in lines)
-    return note + (", of the runs that have not diverged" if diverged else "")
+    note += ", of the runs that have not diverged" if diverged else ""
+    ended = any(line.data.ended for line in lines)
+    return note + ("; a run that ended at its target keeps its last value" if ended else "")

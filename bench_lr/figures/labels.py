@@ -20,7 +20,12 @@ METRICS = {
     "accuracy": ("accuracy", "%"),
     "cross_entropy": ("cross-entropy", "nats"),
     "half_mse": ("½ MSE", ""),
+    "loss_sd": ("SD of the minibatch loss", ""),
+    "lr": ("learning rate", ""),
+    "seconds": ("training time", "s"),
 }
+UNSPLIT = ("loss_sd", "lr", "seconds")
+"""Metrics that are of the training alone, whose split goes without saying."""
 
 
 def metric_words(verdict: ClaimVerdict, metric: str) -> tuple[str, str]:
@@ -34,7 +39,8 @@ def metric_words(verdict: ClaimVerdict, metric: str) -> tuple[str, str]:
 def metric_label(verdict: ClaimVerdict, metric: str, split: str) -> str:
     """Return the axis label of a metric, unit included."""
     name, unit = metric_words(verdict, metric)
-    return f"{split} {name}" + (f", {unit}" if unit else "")
+    where = "" if metric in UNSPLIT else f"{split.replace('_', ' ')} "
+    return f"{where}{name}" + (f", {unit}" if unit else "")
 
 
 def arm_label(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench_lr.figures.labels import metric_words
+from bench_lr.figures.labels import metric_label, metric_words
 from bench_lr.figures.series import Floats, band, larger_is_better, scale
 from bench_lr.measure import MeasureError, measure
 from bench_lr.results import Results
@@ -138,13 +138,11 @@ def shown_measures(verdict: ClaimVerdict, given: Sequence[Measure] | None) -> li
 
 def measure_label(verdict: ClaimVerdict, what: Measure) -> str:
     """Say in words what a measure is, with its unit."""
-    name, unit = metric_words(verdict, what.metric)
     if what.reduce in EVENTS:
         return _event_label(verdict, what)
     if what.metric in COUNTS:
         return {"steps": "parameter updates", "examples": "training examples"}[what.metric]
-    words = f"{what.split.replace('_', ' ')} {name}" + (f", {unit}" if unit else "")
-    return words + _when(what)
+    return metric_label(verdict, what.metric, what.split) + _when(what)
 
 
 def is_larger_better(what: Measure) -> bool:

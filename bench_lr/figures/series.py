@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Clock = Literal["epoch", "step", "examples", "seconds"]
+CLOCKS: dict[Clock, str] = {
+    "epoch": "epoch",
+    "step": "parameter updates",
+    "examples": "training examples",
+    "seconds": "training time, s",
+}
+"""What can stand on a time axis, and how it is called there."""
 CONFIDENCE = 0.95
 
 
@@ -30,11 +38,29 @@ class Trajectories:
         NaN where a run has diverged. Accuracies are in percent.
     seeds : tuple of int
         Seed of each row.
+    ends : array, shape (seeds,), or None
+        Epoch of the last evaluation that each run has; None if they all have the last one.
     """
 
     epochs: Floats
     values: Floats
     seeds: tuple[int, ...]
+    ends: Floats | None = None
+
+    @property
+    def ended(self) -> int:
+        """Runs that ended before the last evaluation and have not diverged."""
+        if self.ends is None:
+            return 0
+        whole = np.isfinite(self.values).all(axis=1)
+        return int((whole & (self.ends < self.epochs[-1] - 1e-6)).sum())
+
+    def own(self) -> Floats:
+        """Values as in `values`, NaN after a run's last evaluation."""
+        if self.ends is None:
+            return self.values
+        kept: Floats = np.where(self.epochs <= self.ends[:, None] + 1e-6, self.values, np.nan)
+        return kept
 
     @property
     def diverged(self) -> int:
@@ -77,12 +103,28 @@ def trajectories(frame: pd.DataFrame, arm: str, metric: str, split: str) -> Traj
         .last()
         .unstack("epoch")
         .sort_index()
-        .ffill(axis=1)
     )
-    values = table.to_numpy(dtype=np.float64) * scale(metric)
-    values[~np.isfinite(values)] = np.nan
     epochs = table.columns.to_numpy(dtype=np.float64)
-    return Trajectories(epochs, values, tuple(int(seed) for seed in table.index))
+    last = epochs[table.notna().to_numpy()[:, ::-1].argmax(axis=1) * -1 - 1]
+    values = table.ffill(axis=1).to_numpy(dtype=np.float64) * scale(metric)
+    values[~np.isfinite(values)] = np.nan
+    return Trajectories(epochs, values, tuple(int(seed) for seed in table.index), last)
+
+
+def positions(frame: pd.DataFrame, arm: str, epochs: Floats, clock: Clock) -> Floats:
+    """Where evaluations of an arm stand on a clock, shape (epochs,).
+
+    Seconds are the mean over seeds of the training time until then; NaN where it was not stored.
+    """
+    if clock == "epoch" or not epochs.size:
+        return epochs
+    rows = frame[frame["arm"] == arm]
+    column = {"step": "step", "examples": "examples", "seconds": "value"}[clock]
+    if clock == "seconds":
+        rows = rows[rows["metric"] == "seconds"]
+    means = rows.groupby(rows["epoch"].astype(float).round(6))[column].mean()
+    found: Floats = means.reindex(epochs).to_numpy(dtype=np.float64)
+    return found
 
 
 @dataclass(frozen=True)
