@@ -38,6 +38,8 @@ FIGURE_ARMS = (
     "treatment",
 )
 """Parameters of figures that name arms."""
+FIGURE_QUANTITIES = ("derived", "names", "printed", "x")
+"""Parameters of figures that may be mappings from arms or quantities."""
 
 
 def check_claim(claim: Claim) -> list[Problem]:
@@ -274,22 +276,47 @@ def _figure_problems(claim: Claim) -> list[Problem]:
     for name, parameter in allowed.items():
         if name in spec.params:
             key, before = f"figure.params.{name}", len(found)
-            parse(parameter.annotation, spec.params[name], claim.file, key, found)
-            if len(found) == before and name in FIGURE_ARMS and _arms_known(claim):
-                found += _figure_arm_problems(claim, key, spec.params[name])
+            value = parse(parameter.annotation, spec.params[name], claim.file, key, found)
+            if len(found) == before and _arms_known(claim):
+                found += _figure_name_problems(claim, key, spec.params[name])
+                found += _figure_measure_problems(claim, key, value)
         elif parameter.default is parameter.empty:
             found.append(Problem(claim.file, f"figure.params.{name}", "nothing", "a value"))
     return found
 
 
-def _figure_arm_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
+def _figure_name_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
     """Names and patterns of a figure that no arm, calculation or derived quantity has."""
-    if value is None:
-        return
-    groups = value.values() if isinstance(value, Mapping) else [value]
     names = _names(claim)
-    exact = key.rpartition(".")[2] in ("treatment", "control")
-    for group in groups:
-        for pattern in [group] if isinstance(group, str) else group:
-            if pattern not in names and (exact or not chosen([pattern], names)):
-                yield unknown(claim.file, key, pattern, names)
+    name = key.rpartition(".")[2]
+    if name == "derived":
+        names = [*claim.spec.calculations, *claim.spec.derived]
+    for pattern in _patterns(name, value):
+        if pattern not in names and (
+            name in ("treatment", "control", "ratio_to") or not chosen([pattern], names)
+        ):
+            yield unknown(claim.file, key, pattern, names)
+
+
+def _patterns(name: str, value: Any) -> Iterator[str]:
+    """Arms and quantities that a parameter of a figure names."""
+    if name in FIGURE_ARMS and value is not None:
+        for group in value.values() if isinstance(value, Mapping) else [value]:
+            yield from [group] if isinstance(group, str) else group
+    elif name in FIGURE_QUANTITIES and isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from inner if isinstance(inner, Mapping) else [key]
+    elif name == "derived" and isinstance(value, list):
+        yield from value
+
+
+def _figure_measure_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with the measures of a figure, for the arms that it draws."""
+    listed = list(enumerate(value)) if isinstance(value, list | tuple) else [(None, value)]
+    patterns = claim.spec.figure.params.get("arms")
+    drawn = [arm.name for arm in claim.arms]
+    drawn = chosen(patterns, drawn) if patterns else drawn
+    for place, what in listed:
+        if isinstance(what, Measure):
+            at = key if place is None else f"{key}.{place}"
+            yield from _measure_problems(claim, drawn, what, at)

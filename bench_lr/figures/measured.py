@@ -90,12 +90,16 @@ def _sample(found: Mapping[int, float], what: Measure) -> Sample:
 
 def derived_sample(verdict: ClaimVerdict, name: str) -> Sample:
     """Return a derived quantity, or a calculation, of the claim; empty if it is not known."""
-    known: Mapping[str, Floats] = {**verdict.calculations, **getattr(verdict, "derived", {})}
+    known: Mapping[str, Floats] = {**verdict.calculations, **verdict.derived}
     values = np.array(known.get(name, ()), dtype=np.float64)
     # Of several numbers a seed, the last.
     values = values[:, -1] if values.ndim == 2 else values.ravel()
     values[~np.isfinite(values)] = np.nan
-    return Sample(values, np.zeros(values.size, dtype=bool), tuple(range(values.size)))
+    runs = verdict.claim.arms[0].runs if verdict.claim.arms else ()
+    seeds = tuple(run.seed for run in runs)
+    if len(seeds) != values.size:
+        seeds = tuple(range(values.size))
+    return Sample(values, np.zeros(values.size, dtype=bool), seeds)
 
 
 def derived_names(verdict: ClaimVerdict, patterns: Iterable[str]) -> list[str]:
@@ -103,8 +107,8 @@ def derived_names(verdict: ClaimVerdict, patterns: Iterable[str]) -> list[str]:
 
     In the order of the patterns; one that is no glob is kept whether it is known or not.
     """
-    known = [*verdict.claim.spec.calculations, *getattr(verdict.claim.spec, "derived", {})]
-    known += [name for name in getattr(verdict, "derived", {}) if name not in known]
+    known = [*verdict.claim.spec.calculations, *verdict.claim.spec.derived]
+    known += [name for name in verdict.derived if name not in known]
     found: dict[str, None] = {}
     for pattern in patterns:
         matching = [name for name in known if fnmatchcase(name, pattern)]

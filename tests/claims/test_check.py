@@ -222,6 +222,30 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "'batch_size=*'",
         "lr=0.2, lr=0.5, lr=0.8",
     ),
+    "arm whose place on an axis is given, but there is none": (
+        put("figure", value={"kind": "sweep", "params": {"x": {"lr=0.2": 1, "lr=0.3": 2}}}),
+        "figure.params.x",
+        "'lr=0.3'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "quantity of a figure that is not derived": (
+        put("figure", value={"kind": "sweep", "params": {"derived": {"a line": {"lr=0.2": 1}}}}),
+        "figure.params.derived",
+        "'lr=0.2'",
+        "nothing",
+    ),
+    "row that a figure compares with, but there is none": (
+        put("figure", value={"kind": "bars", "params": {"ratio_to": "lr=0.*"}}),
+        "figure.params.ratio_to",
+        "'lr=0.*'",
+        "lr=0.2, lr=0.5, lr=0.8",
+    ),
+    "measure of a figure that runs do not have": (
+        put("figure", value={"kind": "bars", "params": {"measures": [{"metric": "accurcy"}]}}),
+        "figure.params.measures.0.metric",
+        "'accurcy'",
+        "accuracy",
+    ),
     "parameter of a figure of the wrong type": (
         put("figure", "params", "highlight", value=3),
         "figure.params.highlight",
