@@ -119,6 +119,20 @@ def _blow_ups(advantage: FloatArray, shared: FloatArray) -> Arms:
     return {name: np.where(advantage[:, j] > 0.0, np.nan, shared) for j, name in enumerate(RIVALS)}
 
 
+def _regimes(advantage: FloatArray, shared: FloatArray) -> Arms:
+    """Curves that fall slowly, fall fast, jump about (or not, against the claim), and diverge."""
+    scale = np.exp(UNIT * shared)[:, None]
+    time = np.arange(TIMES)
+    fast = np.exp(-time / 4.0) + 0.01
+    jumping = np.where(advantage > 0.0, fast + 0.1 * (1.0 + time % 2), fast)
+    return {
+        "a": scale * (1.5 - time / TIMES),
+        "b": scale * fast,
+        "c": scale * jumping,
+        "d": np.full((len(shared), TIMES), np.nan),
+    }
+
+
 def _level(advantage: FloatArray, _: FloatArray) -> Arms:
     return {"a": advantage}
 
@@ -187,6 +201,14 @@ SETUPS = {
             {"conditions": {"a": [0.0, None]}, "above": 0.5},
             centre="median",
             sd_of="the value that has to exceed a limit",
+        ),
+        Setup(
+            "regimes",
+            "binomial test",
+            _regimes,
+            {"order": list(PLACES)},
+            centre="median",
+            sd_of="what makes a run jump about when it exceeds a limit",
         ),
         Setup(
             "stays_within",

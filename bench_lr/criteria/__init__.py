@@ -10,6 +10,7 @@ from bench_lr.criteria import (  # noqa: F401
     exact,
     interior_optimum,
     pairwise,
+    regimes,
     share,
     trends,
 )

@@ -17,7 +17,7 @@ DIFFERENCES = (
     "interior_optimum",
 )
 """Kinds whose estimate and margin are differences of the measured metric."""
-SHARES = ("overtakes", "diverges", "share")
+SHARES = ("overtakes", "diverges", "share", "regimes")
 """Kinds whose estimate is a share of seeds."""
 
 

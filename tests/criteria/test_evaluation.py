@@ -34,6 +34,7 @@ EVERY_KIND = {
     "stays_within",
     "share",
     "interior_optimum",
+    "regimes",
 }
 
 
