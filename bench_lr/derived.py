@@ -158,6 +158,19 @@ def sources(spec: ClaimFile, name: str) -> tuple[set[str], set[str]]:
     return arms, calculations
 
 
+def best_values(spec: ClaimFile, names: Iterable[str]) -> dict[str, BestValue]:
+    """Quantities of kind ``best_value`` that these names are, or are worked out of."""
+    found: dict[str, BestValue] = {}
+    waiting = [name for name in names if name in spec.derived]
+    while waiting:
+        name = waiting.pop()
+        quantity = spec.derived[name]
+        if isinstance(quantity, BestValue):
+            found[name] = quantity
+        waiting += [o for o in operands(quantity) if o in spec.derived]
+    return dict(sorted(found.items()))
+
+
 def needs_runs(spec: ClaimFile, name: str) -> bool:
     """Whether an arm, a calculation or a derived quantity has to be trained for."""
     return bool(sources(spec, name)[0])

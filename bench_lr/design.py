@@ -16,10 +16,13 @@ from scipy import special, stats
 from bench_lr import criteria
 from bench_lr.budget import budget
 from bench_lr.claims.check import criterion_params, selected_arms
-from bench_lr.criteria.comparison import MIN_SEEDS
+from bench_lr.criteria.comparison import MIN_SEEDS, Region
 from bench_lr.criteria.level import ALPHA
-from bench_lr.derived import needs_runs
+from bench_lr.criteria.share import share_region
+from bench_lr.derived import best_values, chosen, needs_runs
+from bench_lr.looks import levels
 from bench_lr.schema import COUNTS, Claim, CriterionSpec
+from bench_lr.stats import clopper_pearson
 
 ENOUGH = 0.8
 """Chance of a decision below which a design is called weak."""
@@ -62,7 +65,8 @@ def remarks(claim: Claim, expected_sd: Mapping[str, float]) -> list[Remark]:
         # A control should fail: how surely it would succeed is of no interest.
         sd = known if spec.role == "claim" else None
         texts = [_too_few(claim, spec), _at_an_edge(claim, spec), _weak(claim, spec, sd)]
-        texts += [_unequal_tuning(claim, spec), _unequal_budgets(claim, spec, arms)]
+        texts += [_share_out_of_reach(claim, spec), _unequal_tuning(claim, spec)]
+        texts += [_unequal_choice(claim, arms), _unequal_budgets(claim, spec, arms)]
         found += [Remark(claim.id, spec.id, text) for text in texts if text]
     return found
 
@@ -128,6 +132,47 @@ def _too_few(claim: Claim, spec: CriterionSpec) -> str:
     return f"cannot be decided: it needs {needed} seeds, and there are {seeds}"
 
 
+def share_in_reach(region: Region, seeds: int, level: float = ALPHA) -> bool:
+    """Whether some number of seeds out of `seeds` would show that a share lies in a region."""
+    hits = range(seeds + 1)
+    return any(region.holds(*clopper_pearson(n, seeds, 1.0 - 2.0 * level)) for n in hits)
+
+
+def _share_out_of_reach(claim: Claim, spec: CriterionSpec) -> str:
+    """Shares of seeds that even the clearest outcome would not show with so few seeds."""
+    region = _share_claimed(spec)
+    seeds = _most_seeds(claim)
+    if region is None or seeds < criteria.KINDS[spec.kind].min_seeds:
+        return ""
+    level = levels(claim.looks)[-1] if claim.looks else ALPHA
+    if share_in_reach(region, seeds, level):
+        return ""
+    low, high = seeds, 2 * seeds
+    while not share_in_reach(region, high, level):
+        low, high = high, 2 * high
+        if low > MOST_SEEDS:
+            return f"cannot be reproduced: such a share takes over {MOST_SEEDS:,} seeds"
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share_in_reach(region, middle, level) else (middle, high)
+    return f"cannot be reproduced: {seeds} seeds are too few for such a share; {high:,} may do"
+
+
+def _share_claimed(spec: CriterionSpec) -> Region | None:
+    """Where a criterion says that a share of seeds lies; None if it is about something else."""
+    params = spec.params
+    match spec.kind:
+        case "overtakes":
+            return share_region(above=0.5)
+        case "diverges":
+            return share_region(above=params.get("expected_share_above", 0.5))
+        case "regimes":
+            return share_region(above=params.get("above", 0.5))
+        case "share":
+            return share_region(params.get("low"), params.get("high"), params.get("above"))
+    return None
+
+
 def _at_an_edge(claim: Claim, spec: CriterionSpec) -> str:
     """An optimum that could only lie at the edge of its grid, where it is not called one."""
     params = criterion_params(claim, spec)
@@ -168,6 +213,8 @@ def _distance(claim: Claim, spec: CriterionSpec) -> tuple[float | None, bool]:
     match spec.kind:
         case "best_arm" | "non_inferior":
             return params.get("margin"), False
+        case "ordered" if params.get("margin", 0.0) < 0.0:
+            return -params["margin"], False
         case "equivalent" | "curves_match":
             return params.get("margin"), True
         case "slope" | "ratio" if "low" in params and "high" in params:
@@ -184,6 +231,19 @@ def _unequal_tuning(claim: Claim, spec: CriterionSpec) -> str:
         return ""
     told = ", ".join(f"{n} at x={at:g}" for at, n in sorted(counts.items()))
     return f"unequal tuning: choices tried are {told}"
+
+
+def _unequal_choice(claim: Claim, names: list[str]) -> str:
+    """Best values chosen among different numbers of arms, which is not equally optimistic."""
+    arms = [arm.name for arm in claim.arms]
+    counts = {
+        name: len(chosen(quantity.arms, arms))
+        for name, quantity in best_values(claim.spec, names).items()
+    }
+    if len(set(counts.values())) < 2:
+        return ""
+    told = ", ".join(f"{name} of {n}" for name, n in counts.items())
+    return f"unequal tuning: the best is chosen among different numbers of arms ({told})"
 
 
 def _unequal_budgets(claim: Claim, spec: CriterionSpec, arms: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from scipy import stats
 from bench_lr.claims import ConfigError, load_claims
 from bench_lr.claims.check import check_claim
 from bench_lr.criteria import evaluate
-from bench_lr.design import chance_to_decide, remarks, seeds_needed
+from bench_lr.criteria.share import share_region
+from bench_lr.design import chance_to_decide, remarks, seeds_needed, share_in_reach
 from bench_lr.looks import first_look
 from bench_lr.schema import Claim
 from tests import tiny
@@ -192,3 +194,113 @@ def test_a_claim_that_nothing_changes_needs_a_control(kind: str, tmp_path: Path)
     del content["criteria"][1]
     content["criteria"][0]["params"]["exact"] = True
     assert loaded(tmp_path / "exact", content)
+
+
+# --- shares of seeds --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claimed", "seeds", "reachable"),
+    [
+        ({"above": 0.5}, 6, True),
+        ({"above": 0.5}, 5, False),
+        ({"above": 0.8}, 16, False),
+        ({"above": 0.8}, 17, True),
+        ({"low": 0.25, "high": 0.75}, 12, False),
+        ({"low": 0.25, "high": 0.75}, 40, True),
+        ({"high": 0.1}, 20, False),
+        ({"high": 0.1}, 40, True),
+    ],
+)
+def test_a_share_is_in_reach_where_some_outcome_would_reproduce_it(
+    claimed: dict[str, float], seeds: int, reachable: bool
+) -> None:
+    words = {
+        evaluate(
+            "share",
+            {"a": np.arange(max(seeds, 6)) < hits},
+            conditions={"a": [1, None]},
+            **claimed,
+        ).verdict
+        for hits in range(seeds + 1)
+    }
+    if seeds >= 6:
+        assert ("reproduced" in words) == reachable
+    region = share_region(claimed.get("low"), claimed.get("high"), claimed.get("above"))
+    assert share_in_reach(region, seeds) == reachable
+
+
+def test_a_share_out_of_reach_is_told_with_the_seeds_that_could_show_it(tmp_path: Path) -> None:
+    def told(**params: Any) -> list[str]:
+        spec = criterion("share", params={"conditions": {"lr=0.5": [0.9, None]}, **params})
+        return texts(loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", criteria=[spec])))
+
+    assert told(above=0.3) == []
+    (text,) = told(above=0.9)
+    assert text.startswith("cannot be reproduced: 6 seeds are too few for such a share; ")
+    needed = int(text.split("; ")[1].split()[0])
+    assert stats.binomtest(needed, needed).proportion_ci(method="exact").low > 0.9
+    fewer = stats.binomtest(needed - 1, needed - 1).proportion_ci(method="exact")
+    assert fewer.low <= 0.9
+    (text,) = told(above=0.9999)
+    assert text == "cannot be reproduced: such a share takes over 2,000 seeds"
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "told"),
+    [
+        ("diverges", {"arms_named": ["lr=0.5"]}, False),
+        ("diverges", {"arms_named": ["lr=0.5"], "expected_share_above": 0.6}, True),
+        ("overtakes", {"leader": "lr=0.5", "chaser": "lr=1e-06", "by": 1, "sustained": 1}, False),
+    ],
+)
+def test_the_other_kinds_about_shares_are_asked_too(
+    kind: str, params: dict[str, Any], told: bool, tmp_path: Path
+) -> None:
+    spec = criterion(kind, params=params, measure={"metric": "loss", "reduce": "curve"})
+    claim = loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", criteria=[spec]))
+    assert ["too few for such a share" in text for text in texts(claim)] == [True] * told
+
+
+def test_looks_leave_less_to_show_a_share_with(tmp_path: Path) -> None:
+    """What the last of several looks may spend is less than 2.5 %."""
+    params = {"conditions": {"lr=0.5": [0.9, None]}, "above": 0.9}
+    content = tiny.claim("", "", title="t", source_says="s", seeds=36)
+    content["criteria"] = [criterion("share", params=params)]
+    claim = loaded(tmp_path, content)
+    assert texts(claim) == []
+    (text,) = texts(dataclasses.replace(claim, looks=(12, 24, 36)))
+    assert "too few for such a share" in text
+
+
+# --- derived quantities ---------------------------------------------------------------------------
+
+
+def test_best_values_of_different_numbers_of_arms_are_told(tmp_path: Path) -> None:
+    def best(*arms: str) -> dict[str, Any]:
+        return {"kind": "best_value", "arms": list(arms), "measure": {"metric": "accuracy"}}
+
+    content = tiny.claim("", "", title="t", source_says="s")
+    content["grid"] = {"lr": [0.1, 0.3, 0.9, 2.7, 8.1]}
+    content["derived"] = {
+        "few": best("lr=0.1", "lr=0.3"),
+        "many": best("lr=0.9", "lr=2.7", "lr=8.1"),
+        "gain": {"kind": "difference", "of": ["many", "few"]},
+    }
+    content["criteria"] = [
+        {"id": "gain", "kind": "stays_within", "params": {"arm": "gain", "low": 0.0}}
+    ]
+    (text,) = texts(loaded(tmp_path, content))
+    assert text == (
+        "unequal tuning: the best is chosen among different numbers of arms (few of 2, many of 3)"
+    )
+    content["derived"]["few"] = best("lr=0.1", "lr=0.3", "lr=0.9")
+    assert texts(loaded(tmp_path / "equal", content)) == []
+
+
+def test_an_order_with_a_tolerance_is_weak_where_the_noise_is_larger(tmp_path: Path) -> None:
+    order = criterion("ordered", params={"order": ["lr=1e-06", "lr=0.5"], "margin": -0.1})
+    claim = loaded(tmp_path, tiny.claim("lr=0.5", "lr=1e-06", criteria=[order]))
+    assert texts(claim, sd=0.01) == []
+    (text,) = texts(claim, sd=0.2)
+    assert "an arm that is as good would be called so" in text

@@ -43,7 +43,8 @@ def ordered(
     """Each arm of `order` is better than the one before it by more than `margin`.
 
     Hypothesis: every mean seed-paired difference between neighbours, later - earlier
-    (earlier - later when smaller is better), exceeds `margin`: strictly increasing by default.
+    (earlier - later when smaller is better), exceeds `margin`: strictly increasing by default; with
+    a negative margin, no step falls by as much as that ("more or less in this order").
     Test: two-sided 95 % Student-t intervals. Reproduced when all lie above `margin`, refuted when
     one lies below. The estimate is the weakest step.
     Error control: intersection-union, each step at 2.5 %; refutation adjusted by Holm over the
@@ -57,7 +58,7 @@ def ordered(
     order : sequence of str
         Two arms or more, from low to high (from worst to best when smaller is better).
     margin : float
-        In units of the metric.
+        In units of the metric; may be negative.
     larger_is_better : bool
         Direction of the metric.
     exact : bool

@@ -297,3 +297,17 @@ def test_a_harmful_edge_makes_a_rise_inconclusive():
 def test_slope_refuses_bad_parameters(params, message):
     with pytest.raises(CriterionError, match=message):
         evaluate("slope", phase((0.2, 0.4, 0.8)), **{"x": BATCH, "choice": LR, **params})
+
+
+def test_a_negative_margin_lets_a_step_fall_by_so_much():
+    level = base()
+    arms = {
+        name: level + sample(mean, 0.1, seed=i)
+        for i, (name, mean) in enumerate({"a": 0.0, "b": 1.0, "c": 0.9, "d": 2.0}.items())
+    }
+    order = {"order": list(arms)}
+    assert evaluate("ordered", arms, **order).verdict == "inconclusive"
+    assert evaluate("ordered", arms, **order, margin=-0.5).verdict == "reproduced"
+    low = {**arms, "c": level + sample(0.2, 0.1, seed=7)}
+    result = evaluate("ordered", low, **order, margin=-0.5)
+    assert (result.verdict, result.margin) == ("refuted", -0.5)
