@@ -18,7 +18,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +42,7 @@ from bench_lr.schema import (
 )
 from bench_lr.tables import Floats
 
-SKETCH = re.compile(r"displacement_\d+")
+SKETCH = re.compile(r"displacement_(\d+)")
 """Metrics (on split train) that are the entries of a sketch of the displacement."""
 
 
@@ -261,7 +260,7 @@ def _value(quantity: Derived, given: Mapping[str, _Operand], arms: Mapping[str, 
         case BestValue(arms=patterns, measure=what, larger_is_better=larger):
             return _best([_measured(arms[n], what) for n in chosen(patterns, arms)], larger)[0]
         case SketchDistance(of=(first, second), at=at):
-            return _distance(_sketch(arms[first], at), _sketch(arms[second], at), first)
+            return _distance(arms[first], arms[second], at, first)
 
 
 def _measured(arm: ArmRuns, what: Measure) -> Floats:
@@ -304,25 +303,26 @@ def _best(columns: Sequence[Floats], larger: bool) -> tuple[Floats, npt.NDArray[
     return table[np.arange(len(place)), place], place
 
 
-def _sketch(arm: ArmRuns, at: float | None) -> Floats:
-    """Sketches of the displacement of an arm's runs, shape (seeds, size)."""
-    names = sorted(
-        {m for m, split in arm.results.kinds if split == "train" and SKETCH.fullmatch(m)}
-    )
-    if not names:
-        raise MeasureError("the runs have no sketch of their displacement: a probe that takes it")
-    reduce: tuple[Literal["mean_at"], tuple[float, ...]] | tuple[()] = (
-        () if at is None else ("mean_at", (at,))
-    )
-    columns = [_measured(arm, Measure(name, "train", *reduce)) for name in names]
-    return np.stack(columns, axis=1)
-
-
-def _distance(first: Floats, second: Floats, name: str) -> Floats:
-    if first.shape != second.shape:
-        raise MeasureError(f"sketches of different sizes: {first.shape[1]} and {second.shape[1]}")
-    length = np.linalg.norm(first, axis=1)
+def _distance(first: ArmRuns, second: ArmRuns, at: float | None, name: str) -> Floats:
+    """Distance of the runs of two arms, over how far those of the first have gone."""
+    sketches = [_sketch(arm, at) for arm in (first, second)]
+    length = _measured(first, _displacement("norm", at))
     if bool((length == 0).any()):
         raise MeasureError(f"{name} has not moved in a seed, and nothing can be divided by that")
-    distance: Floats = np.linalg.norm(first - second, axis=1) / length
+    distance: Floats = np.linalg.norm(sketches[0] - sketches[1], axis=1) / length
     return distance
+
+
+def _sketch(arm: ArmRuns, at: float | None) -> Floats:
+    """Sketches of the displacement of an arm's runs, shape (seeds, size)."""
+    kinds = arm.results.kinds
+    found = {SKETCH.fullmatch(name) for name, split in kinds if split == "train"}
+    entries = sorted(entry[1] for entry in found if entry is not None)
+    if not entries:
+        raise MeasureError("the runs have no sketch of their displacement: a probe takes it")
+    return np.stack([_measured(arm, _displacement(entry, at)) for entry in entries], axis=1)
+
+
+def _displacement(what: str, at: float | None) -> Measure:
+    metric = f"displacement_{what}"
+    return Measure(metric, "train") if at is None else Measure(metric, "train", "mean_at", (at,))

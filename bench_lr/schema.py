@@ -490,10 +490,9 @@ class BestValue:
 class SketchDistance:
     r"""How far apart two arms have gone from the same start: |a - b| / |a|.
 
-    a and b are the sketches of the displacement from the initial weights of the first and the
-    second arm (a probe ``displacement_sketch``), at the end of epoch `at`, or the last that was
-    taken. Of a sketch of so many Gaussian projections, lengths have a relative standard deviation
-    of :math:`1 / \sqrt{2 \cdot size}` (Johnson and Lindenstrauss 1984).
+    a and b are the displacements from the initial weights of the first and the second arm at the
+    end of epoch `at`, or the last that was measured, by the probe ``displacement_sketch``: |a - b|
+    is the distance of their sketches (see `bench_lr.probes` for its precision).
     """
 
     of: tuple[Text, Text]

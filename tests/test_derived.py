@@ -178,8 +178,9 @@ def test_a_diverged_arm_is_never_best() -> None:
 
 
 def sketches(vectors: np.ndarray) -> dict[str, list[list[float]]]:
-    """Metrics of sketches (seeds, epochs, size)."""
-    return {f"displacement_{i:03d}": vectors[:, :, i].tolist() for i in range(vectors.shape[2])}
+    """Metrics of displacements (seeds, epochs, size), of which every entry is kept."""
+    entries = {f"displacement_{i:03d}": vectors[:, :, i].tolist() for i in range(vectors.shape[2])}
+    return {**entries, "displacement_norm": np.linalg.norm(vectors, axis=2).tolist()}
 
 
 def test_the_distance_of_sketches_is_that_of_the_vectors_over_the_first() -> None:

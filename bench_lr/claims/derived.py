@@ -7,7 +7,16 @@ from dataclasses import fields
 
 from bench_lr.claims.problems import Problem, unknown
 from bench_lr.derived import arm_patterns, chosen, circle, operands
-from bench_lr.schema import BestSetting, BestValue, Claim, Derived, Measure, Measured
+from bench_lr.probes import DisplacementSketch, is_due
+from bench_lr.schema import (
+    BestSetting,
+    BestValue,
+    Claim,
+    Derived,
+    Measure,
+    Measured,
+    SketchDistance,
+)
 
 MeasureCheck = Callable[[Collection[str], Measure, str], Iterator[Problem]]
 """From names of arms, a measure of their runs and its key to what is wrong with it."""
@@ -21,6 +30,8 @@ def derived_problems(claim: Claim, measure_problems: MeasureCheck) -> Iterator[P
         yield from _name_problems(claim, name)
         yield from _operand_problems(claim, quantity, key)
         yield from _arm_problems(claim, quantity, key)
+        if isinstance(quantity, SketchDistance):
+            yield from _sketch_problems(claim, quantity, key)
         if isinstance(quantity, Measured | BestSetting | BestValue):
             what = quantity.measure
             arms = chosen(arm_patterns(quantity), (arm.name for arm in claim.arms))
@@ -62,6 +73,26 @@ def _arm_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Problem
     found = chosen(arm_patterns(quantity), arms)
     if several and len(found) == 1:
         yield Problem(claim.file, place, f"one arm, {found[0]}", "arms to choose the best from")
+
+
+def _sketch_problems(claim: Claim, quantity: SketchDistance, key: str) -> Iterator[Problem]:
+    """Sketches that the runs will not have."""
+    runs = {arm.name: arm.runs[0] for arm in claim.arms if arm.name in quantity.of}
+    sizes = {}
+    for name, run in runs.items():
+        probes = [p for p in run.evaluation.probes if isinstance(p, DisplacementSketch)]
+        if not probes:
+            allowed = "arms with a probe of kind displacement_sketch"
+            yield Problem(claim.file, f"{key}.of", f"{name}, which has no sketch", allowed)
+            continue
+        sizes[name] = probes[0].size
+        at = quantity.at
+        if at is not None and not any(is_due(probe, at) for probe in probes):
+            allowed = ", ".join(f"{epoch:g}" for probe in probes for epoch in probe.at)
+            yield Problem(claim.file, f"{key}.at", f"{at:g}", f"{allowed}, the probe's of {name}")
+    if len(set(sizes.values())) > 1:
+        told = " and ".join(f"{size} in {name}" for name, size in sizes.items())
+        yield Problem(claim.file, f"{key}.of", f"sketches of size {told}", "sketches of one size")
 
 
 def _field(quantity: Derived) -> str:

@@ -210,6 +210,38 @@ def test_mistakes_are_told_by_key(case: str, tmp_path: Path) -> None:
     assert allowed in problem.allowed
 
 
+APART = {"kind": "sketch_distance", "of": ["lr=0.5", "lr=0.2"], "at": 2}
+
+
+def probed(*probes: dict[str, Any]) -> tuple[Edit, ...]:
+    return (
+        put("derived", value={"apart": dict(APART)}),
+        put("train", "probes", value=list(probes)),
+    )
+
+
+def test_a_distance_needs_sketches_of_both_arms_at_that_epoch(tmp_path: Path) -> None:
+    sketch = {"kind": "displacement_sketch", "size": 8}
+    assert loaded(tmp_path, *probed(sketch)).spec.derived["apart"]
+    assert loaded(tmp_path, *probed({**sketch, "at": [2, 4]})).spec.derived["apart"]
+    problems = mistakes(tmp_path, *probed())
+    assert [(p.key, p.found) for p in problems] == [
+        ("derived.apart.of", "lr=0.2, which has no sketch"),
+        ("derived.apart.of", "lr=0.5, which has no sketch"),
+    ]
+    problems = mistakes(tmp_path, *probed({**sketch, "at": [3, 4]}))
+    assert {(p.key, p.found) for p in problems} == {("derived.apart.at", "2")}
+    assert all("3, 4" in p.allowed for p in problems)
+    arms = {
+        "lr=0.5": {"lr": 0.5, "probes": [sketch]},
+        "lr=0.2": {"lr": 0.2, "probes": [{**sketch, "size": 9}]},
+        "lr=0.8": {"lr": 0.8},
+    }
+    different = (*probed(), put("arms", value=arms), drop("grid"))
+    (problem,) = mistakes(tmp_path, *different)
+    assert problem.found == "sketches of size 9 in lr=0.2 and 8 in lr=0.5"
+
+
 def test_a_circle_is_told_once_with_all_its_names(tmp_path: Path) -> None:
     other = {"kind": "scaled", "of": "gain", "by": 2}
     gain = {**DERIVED["gain"], "of": ["other", "early"]}
