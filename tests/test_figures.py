@@ -33,6 +33,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "schedules": {"log": "y"},
     "plateau_rules": {},
     "sweep": {"mark_x": {0.5: "source: 0.5"}},
+    "trajectories": {"metric": "accuracy", "target": 0.96, "window": (5, 10)},
+    "range_test": {"metric": "accuracy", "split": "validation", "printed": {0.3: "source"}},
     "bars": {"controls": ["lr=0.2"], "mark": {97.0: "source"}},
 }
 

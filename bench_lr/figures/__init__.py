@@ -11,8 +11,10 @@ from bench_lr.figures import (
     curves,
     difference,
     phase_diagram,
+    range_test,
     schedules,
     sweep,
+    trajectories,
     values,
 )
 from bench_lr.figures.registry import FIGURES, draw, figure, parameters, placeholder
@@ -29,8 +31,10 @@ __all__ = [
     "parameters",
     "phase_diagram",
     "placeholder",
+    "range_test",
     "save",
     "schedules",
     "sweep",
+    "trajectories",
     "values",
 ]

@@ -23,7 +23,7 @@ LEADING = 1.35
 
 @dataclass(frozen=True)
 class Canvas:
-    """A figure with its frame drawn and its panels empty, left to right."""
+    """A figure with its frame drawn and its panels empty, left to right and row after row."""
 
     figure: Figure
     axes: tuple[Axes, ...]
@@ -34,6 +34,7 @@ def canvas(
     notes: Sequence[str] = (),
     *,
     widths: Sequence[float] = (1.0,),
+    rows: int = 1,
     width: float = 10.0,
     body: float = 4.2,
 ) -> Canvas:
@@ -45,9 +46,11 @@ def canvas(
         What the marks of the figure mean; printed at its foot, before what is said of every claim
         (shortened set-up, missing runs).
     widths : sequence of float
-        Relative widths of the panels.
+        Relative widths of the panels of a row.
+    rows : int
+        Rows of panels.
     width, body : float
-        Width of the figure and height of the panels, in inches.
+        Width of the figure and height of all rows together, in inches.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -80,8 +83,8 @@ def canvas(
         **common,
     )
     _chip(fig, verdict, 1 - left, top, height)
-    grid = fig.add_gridspec(1, len(widths), width_ratios=list(widths))
-    return Canvas(fig, tuple(fig.add_subplot(grid[0, i]) for i in range(len(widths))))
+    grid = fig.add_gridspec(rows, len(widths), width_ratios=list(widths))
+    return Canvas(fig, tuple(fig.add_subplot(grid[i]) for i in range(rows * len(widths))))
 
 
 def _chip(fig: Figure, verdict: ClaimVerdict, right: float, top: float, height: float) -> None:

@@ -85,7 +85,7 @@ def _sample(found: Mapping[int, float], what: Measure) -> Sample:
     never = np.nan if what.otherwise is None else what.otherwise
     capped: npt.NDArray[np.bool_] = values == never
     values[~np.isfinite(values)] = np.nan
-    return Sample(values * _factor(what), capped, tuple(found))
+    return Sample(values * shown_scale(what), capped, tuple(found))
 
 
 def derived_sample(verdict: ClaimVerdict, name: str) -> Sample:
@@ -154,7 +154,8 @@ def is_larger_better(what: Measure) -> bool:
     return larger_is_better(what.metric) and what.reduce not in EVENTS
 
 
-def _factor(what: Measure) -> float:
+def shown_scale(what: Measure) -> float:
+    """Factor from what a measure gives to what is shown."""
     return 1.0 if what.reduce in EVENTS else scale(what.metric)
 
 
