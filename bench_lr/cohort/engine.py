@@ -45,6 +45,8 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _STRIP_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 """Batches loaded together: what stays in a cache, or what makes a long CUDA graph."""
 _STRIP_STEPS = 64
+_ORDERED_TOGETHER = 1 << 18
+"""Places in the data orders of all seeds and several epochs that are drawn at once."""
 _EVALUATION_VALUES = 1 << 21
 """Values of the inputs and the widest layer of all runs that are evaluated at once."""
 
@@ -129,7 +131,7 @@ class Cohort(nn.Module):
         example = tuple(dataset.train_x.shape[1:])
         splits = [split(config.task, len(dataset.train_x), seed) for seed in self.seeds]
         self._train = np.stack([train for train, _ in splits])
-        self._ordered: tuple[int, npt.NDArray[np.int64]] = (-1, self._train[:, :0])
+        self._ordered: tuple[int, npt.NDArray[np.int64]] = (0, self._train[:0, None])
         if config.order == "fixed":
             self._train.sort(axis=1)
         self._classes: npt.NDArray[np.int64] | None = None
@@ -206,18 +208,33 @@ class Cohort(nn.Module):
         """Positions in the training data in the order of an epoch, shape (seeds, train_size)."""
         if self.config.order == "fixed":
             return self._train
-        if self._ordered[0] != epoch:
-            n, size = self.timetable.train_size, self.timetable.batch_sizes[epoch]
-            rows = [
-                train[
-                    epoch_order(seed, epoch, n)
-                    if self._classes is None
-                    else stratified_order(seed, epoch, self._classes[train], size)
-                ]
-                for seed, train in zip(self.seeds, self._train, strict=True)
+        first, orders = self._ordered
+        if not first <= epoch < first + len(orders):
+            first, orders = epoch, self._orders_from(epoch)
+            self._ordered = first, orders
+        order: npt.NDArray[np.int64] = orders[epoch - first]
+        return order
+
+    def _orders_from(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Orders of an epoch and maybe of some that follow, shape (epochs, seeds, train_size)."""
+        n, size = self.timetable.train_size, self.timetable.batch_sizes[epoch]
+        if self._classes is None and self.is_small:
+            from bench_lr.cohort.permutations import epoch_orders
+
+            more = max(1, _ORDERED_TOGETHER // self._train.size)
+            epochs = range(epoch, min(epoch + more, self.timetable.epochs))
+            orders = epoch_orders(self.seeds, epochs, n)
+            found: npt.NDArray[np.int64] = np.take_along_axis(self._train[None], orders, 2)
+            return found
+        rows = [
+            train[
+                epoch_order(seed, epoch, n)
+                if self._classes is None
+                else stratified_order(seed, epoch, self._classes[train], size)
             ]
-            self._ordered = epoch, np.stack(rows)
-        return self._ordered[1]
+            for seed, train in zip(self.seeds, self._train, strict=True)
+        ]
+        return np.stack(rows)[None]
 
     def start(self) -> None:
         """Build the optimizer's state, on the device the cohort is on by now.

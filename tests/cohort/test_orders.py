@@ -10,11 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench_lr.cohort import streams
+from bench_lr.cohort import engine, permutations, streams
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
-from bench_lr.data import Dataset
-from bench_lr.schema import EvaluationConfig, Phase, RunConfig, TaskConfig
+from bench_lr.data import Dataset, load
+from bench_lr.schema import (
+    EvaluationConfig,
+    Linear,
+    ModelConfig,
+    Phase,
+    RunConfig,
+    Sigmoid,
+    TaskConfig,
+)
 from tests.cohort.test_engine import config, data, sweep
 
 __all__ = ["data"]
@@ -141,3 +149,38 @@ def test_joined_epochs_are_each_in_their_own_order(data: Dataset) -> None:
     got = torch.cat([joined.indices(span) for span in spans])
     each = [apart.indices(s) for epoch in range(5) for s in apart.timetable.spans(epoch, 100)]
     assert torch.equal(got, torch.cat(each))
+
+
+@quickly
+@given(
+    seeds=st.lists(st.integers(0, 2**70), min_size=1, max_size=3),
+    first=st.integers(0, 10**6),
+    count=st.integers(1, 3),
+    examples=st.one_of(st.integers(1, 70), st.sampled_from([255, 256, 257, 900, 4097])),
+)
+def test_orders_drawn_together_are_those_of_numpys_generator(
+    seeds: list[int], first: int, count: int, examples: int
+) -> None:
+    epochs = range(first, first + count)
+    got = permutations.epoch_orders(seeds, epochs, examples)
+    wanted = [[streams.epoch_order(seed, epoch, examples) for seed in seeds] for epoch in epochs]
+    assert got.tolist() == np.array(wanted).tolist()
+
+
+@pytest.mark.parametrize("together", [1, 200, 1 << 18])
+def test_a_small_network_sees_the_order_that_any_other_would(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_ORDERED_TOGETHER", together)
+    run = config(
+        task=TaskConfig("curve", 90, 20, loss="half_mse"),
+        batches=(Phase(5, 20), Phase(2, 45)),
+    )
+    run = dataclasses.replace(run, model=ModelConfig((Linear(4), Sigmoid(), Linear(1))))
+    (ordered,) = arrange(sweep(run))
+    cohort = Cohort(ordered, load("curve"))
+    assert cohort.is_small
+    for epoch in (0, 1, 2, 3, 4, 5, 6, 2):
+        for row, seed in zip(visited(cohort, epoch), cohort.seeds, strict=True):
+            train, _ = streams.split(run.task, 1000, seed)
+            assert row.tolist() == train[streams.epoch_order(seed, epoch, 90)].tolist()
