@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from bench_lr.cohort.grouping import arrange, divide, shape_key
 from bench_lr.schedules import Step
 from bench_lr.schema import (
+    AdagradConfig,
+    AdamConfig,
     EvaluationConfig,
     Flatten,
     Linear,
@@ -30,6 +32,8 @@ RUN = RunConfig(
     batches=(Phase(2, 8),),
 )
 MOMENTUM = dataclasses.replace(RUN, optimizer=OptimizerConfig(0.1, momentum=0.9))
+ADAM = dataclasses.replace(RUN, optimizer=AdamConfig(0.1))
+ADAGRAD = dataclasses.replace(RUN, optimizer=AdagradConfig(0.1))
 
 
 def run(seed: int = 0, lr: float = 0.1, **fields: Any) -> RunConfig:
@@ -46,9 +50,13 @@ def run(seed: int = 0, lr: float = 0.1, **fields: Any) -> RunConfig:
             MOMENTUM,
             dataclasses.replace(RUN, optimizer=OptimizerConfig(0.3, 0.5, weight_decay=0.1)),
         ),
+        (ADAM, dataclasses.replace(RUN, optimizer=AdamConfig(0.2, 0.5, 0.9, 1e-4))),
+        (ADAGRAD, dataclasses.replace(RUN, optimizer=AdagradConfig(0.2, 1e-4, 0.5))),
     ],
 )
-def test_rate_schedule_seed_momentum_and_decay_may_differ(one: RunConfig, other: RunConfig) -> None:
+def test_rate_schedule_seed_and_the_numbers_of_an_optimizer_may_differ(
+    one: RunConfig, other: RunConfig
+) -> None:
     assert shape_key(one) == shape_key(other)
 
 
@@ -69,6 +77,14 @@ def test_rate_schedule_seed_momentum_and_decay_may_differ(one: RunConfig, other:
 )
 def test_whatever_changes_the_computation_keeps_runs_apart(other: RunConfig) -> None:
     assert shape_key(other) != shape_key(RUN)
+
+
+def test_optimizers_and_the_use_of_weight_decay_keep_runs_apart() -> None:
+    decaying = [
+        dataclasses.replace(RUN, optimizer=AdamConfig(0.1, weight_decay=0.1)),
+        dataclasses.replace(RUN, optimizer=AdagradConfig(0.1, weight_decay=0.1)),
+    ]
+    assert len({shape_key(run) for run in (RUN, MOMENTUM, ADAM, ADAGRAD, *decaying)}) == 6
 
 
 def test_a_cohort_is_in_order_of_seed_then_rate() -> None:
