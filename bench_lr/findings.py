@@ -174,7 +174,7 @@ def _prediction(judged: Judged) -> tuple[float, float] | None:
 
 def _exact(spec: CriterionSpec) -> bool:
     counted = spec.measure is not None and spec.measure.metric in COUNTS
-    return spec.kind == "table" or counted or bool(spec.params.get("exact"))
+    return spec.kind in ("table", "contradicts") or counted or bool(spec.params.get("exact"))
 
 
 def _centre(judged: Judged) -> float | None:

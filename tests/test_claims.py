@@ -16,7 +16,7 @@ from bench_lr.schema import Claim
 
 ROOT = conf_roots()[-1]
 PROFILES = group_names([ROOT], "profile")
-EXACT_KINDS = ("table",)
+EXACT_KINDS = ("table", "contradicts")
 NEED_CONTROL = ("curves_match", "equivalent")
 
 every_claim = pytest.mark.parametrize("claim_id", claim_files([ROOT]))

@@ -36,6 +36,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "trajectories": {"metric": "accuracy", "target": 0.96, "window": (5, 10)},
     "range_test": {"metric": "accuracy", "split": "validation", "printed": {0.3: "source"}},
     "bars": {"controls": ["lr=0.2"], "mark": {97.0: "source"}},
+    "double_well": {"paths": ["noisy"]},
+    "line_fits": {"panels": ["3 points"]},
+    "paths": {"lrs": [0.01, 0.1]},
+    "quotes": {},
 }
 
 

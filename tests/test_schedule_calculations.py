@@ -111,13 +111,13 @@ def test_the_other_schedules_end_in_one_of_those_series(
 
 
 def test_descent_on_a_noisy_quadratic_is_the_plain_loop() -> None:
-    from bench_lr.calculations.streams import generator
+    from bench_lr.calculations.streams import generators
 
     schedule = Inverse(0.2, 0.75)
     at = (40_000, 10, 1000)
     found = ScheduledQuadratic(schedule, 0.3, at, curvature=0.7, noise=0.5, seeds=3).values()
-    for seed in range(3):
-        noise = 0.5 * generator("scheduled_quadratic", seed).standard_normal(1 << 16)
+    for seed, stream in enumerate(generators("scheduled_quadratic", 3)):
+        noise = 0.5 * stream.standard_normal(1 << 16)
         weight, squared = 1.0, []
         for step in range(40_000):
             rate = 0.3 * (1 + 0.2 * step) ** -0.75

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from bench_lr.calculations.schedules import Count, Positive
+from bench_lr.calculations.words import Count, Positive
 from bench_lr.schedules import Floats
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from bench_lr.calculations.schedules import Count, Positive
-from bench_lr.calculations.streams import generator
+from bench_lr.calculations.streams import generators
+from bench_lr.calculations.words import Count, Positive
 from bench_lr.cohort.compiling import compiled
 from bench_lr.schedules import (
     Clock,
@@ -118,7 +118,7 @@ def _simulated(of: ScheduledQuadratic) -> Floats:
     firsts = ends - np.maximum(1, ends // 10)
     weights = np.full(of.seeds, of.start)
     totals = np.zeros((ends.size, of.seeds))
-    draws = [generator("scheduled_quadratic", seed) for seed in range(of.seeds)]
+    draws = list(generators("scheduled_quadratic", of.seeds))
     noise = np.empty((of.seeds, _BLOCK))
     for first in range(0, int(ends[-1]), _BLOCK):
         last = min(first + _BLOCK, int(ends[-1]))

@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from bench_lr.calculations.words import Count, Positive, Steps
 from bench_lr.schedules import Clock, Floats, Planned
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Steps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 Times = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 

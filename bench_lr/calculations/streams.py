@@ -1,17 +1,22 @@
-"""Random numbers of simulations: fixed by the name of what they are for."""
+"""Random numbers of simulations: fixed by the name of what they are for and the seed."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from bench_lr.keys import stream_key
 
 
-def generator(*purpose: Any) -> np.random.Generator:
-    """Return a counter-based generator whose stream hangs on `purpose` alone."""
-    return np.random.Generator(np.random.Philox(key=stream_key("calculation", *purpose)))
+def generators(purpose: str, seeds: int) -> Iterator[np.random.Generator]:
+    """Yield a counter-based generator for each seed.
+
+    Its stream hangs on the purpose and the seed alone: simulations that differ in a setting draw
+    the same numbers, and are seed-paired as trained runs are.
+    """
+    for seed in range(seeds):
+        yield np.random.Generator(np.random.Philox(key=stream_key("calculation", purpose, seed)))
 
 
 def is_simulated(calculation: object) -> bool:

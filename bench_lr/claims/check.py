@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench_lr import criteria, figures
+from bench_lr.calculations import Statements
 from bench_lr.claims.derived import derived_problems
 from bench_lr.claims.probing import probed_metrics
 from bench_lr.claims.problems import Problem, nearest, parse, unknown
@@ -28,16 +29,21 @@ NO_CHANGE = ("equivalent", "curves_match")
 """Kinds that say that nothing changes."""
 FIGURE_ARMS = (
     "arms",
+    "calculation",
     "control",
     "controls",
+    "drawn",
     "groups",
     "highlight",
     "lines",
     "panels",
+    "paths",
     "ratio_to",
+    "series",
+    "show",
     "treatment",
 )
-"""Parameters of figures that name arms."""
+"""Parameters of figures that name arms or calculations."""
 FIGURE_QUANTITIES = ("derived", "names", "printed", "x")
 """Parameters of figures that may be mappings from arms or quantities."""
 
@@ -87,6 +93,10 @@ def criterion_params(claim: Claim, spec: CriterionSpec) -> dict[str, Any]:
     looked_at = set(selected_arms(claim, spec))
     arms = [arm for arm in claim.arms if arm.name in looked_at]
     params = dict(spec.params)
+    if spec.kind == "contradicts":
+        said = [claim.spec.calculations[n] for n in claim.spec.calculations if n in looked_at]
+        names = [item for table in said if isinstance(table, Statements) for item in table.names]
+        params.setdefault("items", names)
     for name, key in spec.by_arm.items():
         params[name] = {arm.name: arm_value(arm, key) for arm in arms}
     if spec.order_by is not None:
@@ -293,7 +303,8 @@ def _figure_name_problems(claim: Claim, key: str, value: Any) -> Iterator[Proble
         names = [*claim.spec.calculations, *claim.spec.derived]
     for pattern in _patterns(name, value):
         if pattern not in names and (
-            name in ("treatment", "control", "ratio_to") or not chosen([pattern], names)
+            name in ("treatment", "control", "ratio_to", "calculation")
+            or not chosen([pattern], names)
         ):
             yield unknown(claim.file, key, pattern, names)
 

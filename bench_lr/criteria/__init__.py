@@ -12,6 +12,7 @@ from bench_lr.criteria import (  # noqa: F401
     pairwise,
     regimes,
     share,
+    statements,
     trends,
 )
 from bench_lr.criteria.evaluation import evaluate

@@ -35,6 +35,7 @@ EVERY_KIND = {
     "share",
     "interior_optimum",
     "regimes",
+    "contradicts",
 }
 
 

@@ -67,4 +67,4 @@ def test_table_refuses_too() -> None:
     with pytest.raises(CriterionError, match="missing parameter"):
         evaluate("table", {"a": [1.0]})
     assert required
-    assert set(SETUPS) == set(KINDS) - {"table"}
+    assert set(SETUPS) == set(KINDS) - {"table", "contradicts"}
