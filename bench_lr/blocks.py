@@ -20,6 +20,18 @@ class Residual(nn.Module):
         return y
 
 
+class Scale(nn.Module):
+    """The input times a constant."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return x * self.by
+
+
 class GlobalMaxPool(nn.Module):
     """The largest value of each channel, [B, C, H, W] to [B, C]."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bench_lr import schema
-from bench_lr.blocks import GhostBatchNorm, GlobalMaxPool, Residual
+from bench_lr.blocks import GhostBatchNorm, GlobalMaxPool, Residual, Scale
 from bench_lr.identity import stream_key
 from bench_lr.shapes import Shape, walk
 
@@ -62,6 +62,8 @@ def _module(layer: schema.Layer, shape: Shape) -> nn.Module:
             return nn.MaxPool2d(layer.kernel_size)
         case schema.GlobalMaxPool():
             return GlobalMaxPool()
+        case schema.Scale():
+            return Scale(layer.by)
         case schema.Residual():
             return Residual(_sequence(layer.layers, shape))
         case schema.Dropout():

@@ -13,6 +13,7 @@ from bench_lr.budget import budget
 from bench_lr.claims.problems import adapter
 from bench_lr.cohort.grouping import arrange, divide
 from bench_lr.identity import run_ids
+from bench_lr.probes import Curvature, DisplacementSketch, GradientNoise
 from bench_lr.schema import Claim, RunConfig
 from bench_lr.shapes import EXAMPLES, flops_per_example, walk, weights
 from bench_lr.store import Store, StoreError, write_atomic
@@ -28,6 +29,12 @@ SMALL_PRODUCTS = 1 << 17
 """Weights times batch size of a network whose steps are compiled; see `bench_lr.cohort.small`."""
 SECONDS_PER_VALUE = 4e-10
 """Time a value that passes through the network takes, an example."""
+SECONDS_PER_PROBED = {
+    "gradient_noise": 5e-11,
+    "curvature": 1.4e-8,
+    "displacement_sketch": 1e-9,
+}
+"""Time of the arithmetic of probes, a product or value."""
 CPU_RUNS_PER_COHORT = (16, 64)
 """Fewest and most runs of a cohort on a CPU: more gain nothing, or leave the other cores idle."""
 CPU_COHORT_BYTES = 1 << 22
@@ -112,7 +119,29 @@ def seconds_of(runs: Sequence[RunConfig]) -> float:
     training = cost.examples * flops_per_example(first.model, example) / FLOPS_PER_SECOND
     passing = (3 * cost.examples + evaluated) * values * SECONDS_PER_VALUE
     step = SECONDS_PER_SMALL_STEP if _is_small(first) else SECONDS_PER_STEP
-    return len(runs) * (training + passing) + cost.updates * step
+    probing = probing_seconds(first, times)
+    return len(runs) * (training + passing + probing) + cost.updates * step
+
+
+def probing_seconds(run: RunConfig, evaluations: int) -> float:
+    """Estimated time on one core of what a run's probes measure."""
+    example, _ = EXAMPLES[run.task.data]
+    examples, count = run.task.train_size, weights(run.model, example)
+    passing = sum(prod(shape) for shape in walk(run.model, example))
+    seconds = 0.0
+    for probe in run.evaluation.probes:
+        match probe:
+            case GradientNoise(batch_sizes=sizes):
+                drawn = sum(probe.batches * (min(size, examples) + 2) for size in sizes)
+                # Those of all consecutive batches are formed in double precision.
+                formed = sum(2 * examples + 4 * examples / min(size, examples) for size in sizes)
+                once = (drawn + formed + 4 * examples) * count
+            case Curvature():
+                once = examples * passing * (count + 1)
+            case DisplacementSketch():
+                once = probe.size * count
+        seconds += once * SECONDS_PER_PROBED[probe.kind] * (len(probe.at) or evaluations)
+    return seconds
 
 
 def _is_small(run: RunConfig) -> bool:

@@ -138,6 +138,14 @@ class GlobalMaxPool:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The input times a constant."""
+
+    by: float
+    kind: Literal["scale"] = "scale"
+
+
+@dataclass(frozen=True)
 class Residual:
     """x + f(x), f being the inner layers (He et al. 2016); they keep the shape."""
 
@@ -157,6 +165,7 @@ Layer = Annotated[
     | MaxPool2d
     | GlobalMaxPool
     | Flatten
+    | Scale
     | Residual,
     Field(discriminator="kind"),
 ]

@@ -18,6 +18,7 @@ from bench_lr.schema import (
     ModelConfig,
     ReLU,
     Residual,
+    Scale,
 )
 from bench_lr.schema import GhostBatchNorm as GhostConfig
 from bench_lr.shapes import ModelError, flops_per_example, walk, weights
@@ -89,13 +90,14 @@ MODEL = ModelConfig(
         Residual((Conv2d(4, 3, padding=1, init="he_normal"), BatchNorm(), ReLU())),
         GlobalMaxPool(),
         Linear(10),
+        Scale(0.125),
     )
 )
 
 
 def test_a_residual_network_has_the_shapes_and_the_cost_of_its_parts() -> None:
     example = (3, 8, 8)
-    assert walk(MODEL, example)[-3:] == [(4, 4, 4), (4,), (10,)]
+    assert walk(MODEL, example)[-4:] == [(4, 4, 4), (4,), (10,), (10,)]
     network = models.build(MODEL, example, 0)
     x = torch.randn(5, *example)
     for module, shape in zip(network, walk(MODEL, example)[1:], strict=True):
@@ -103,6 +105,8 @@ def test_a_residual_network_has_the_shapes_and_the_cost_of_its_parts() -> None:
         assert tuple(x.shape[1:]) == shape
         if type(module).__name__ == "Residual":
             torch.testing.assert_close(x, before + module.inner(before))
+        elif type(module).__name__ == "Scale":
+            torch.testing.assert_close(x, before / 8)
     first, inner, last = 4 * 27, 4 * 36, 40
     assert weights(MODEL, example) == first + inner + 4 + last + 10
     by_hand = 2 * (2 * first * 64 + 3 * inner * 16 + 3 * last)

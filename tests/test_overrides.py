@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from bench_lr.claims import ConfigError
+from bench_lr.claims import ConfigError, load_claims
 from bench_lr.overrides import Overrides
 from bench_lr.schema import Setting, Target
 
@@ -141,3 +142,16 @@ def test_all_mistakes_are_told_together(items: list[str]) -> None:
 )
 def test_jobs_at_once_are_those_asked_of_the_launcher(item: str, jobs: Any) -> None:
     assert Overrides.parse([item]).jobs_at_once == jobs
+
+
+def test_every_claim_about_mnist_can_be_asked_of_fashion_mnist() -> None:
+    given = Overrides.parse(["task=fashion_mnist"])
+    for claim in load_claims(profile="standard"):
+        if not any(arm.runs[0].task.data == "mnist" for arm in claim.arms):
+            continue
+        (other,) = load_claims([claim.id], "standard", override=given.setting)
+        for arm, same in zip(claim.arms, other.arms, strict=True):
+            run, expected = same.runs[0], arm.runs[0]
+            assert run.task.data == "fashion_mnist"
+            task = dataclasses.replace(run.task, data="mnist")
+            assert dataclasses.replace(run, task=task) == expected

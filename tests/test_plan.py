@@ -11,9 +11,11 @@ import pytest
 from bench_lr.claims import load_claims
 from bench_lr.identity import run_id
 from bench_lr.plan import Plan, load_job, make_plan, save_plan, seconds_of
+from bench_lr.probes import DisplacementSketch, GradientNoise, Probe
 from bench_lr.schema import (
     Claim,
     EvaluationConfig,
+    Flatten,
     Linear,
     ModelConfig,
     OptimizerConfig,
@@ -194,3 +196,24 @@ def test_timed_runs_are_jobs_of_their_own_after_the_others(tmp_path: Path, store
     plan = make_plan(load(write(tmp_path, {"a/timed": timed, "b/one": edited()})), store, 16)
     assert [run.timed for run in planned(plan)] == [False] * 24 + [True] * 24
     assert [len(job.runs) for job in plan.jobs if job.runs[0].timed] == [1] * 24
+
+
+def test_probes_add_to_the_estimate_by_how_often_and_how_much_they_measure() -> None:
+    base = RunConfig(
+        TaskConfig("mnist", 55_000, 5_000),
+        ModelConfig((Flatten(), Linear(64), Sigmoid(), Linear(10))),
+        OptimizerConfig(0.1),
+        (Phase(4, 128),),
+    )
+
+    def seconds(*probes: Probe) -> float:
+        run = dataclasses.replace(base, evaluation=EvaluationConfig(probes=probes))
+        return seconds_of([run]) - seconds_of([base])
+
+    once = seconds(GradientNoise((64,), at=(2,)))
+    assert once > 0
+    assert seconds(GradientNoise((64,), at=(0, 2))) == pytest.approx(2 * once)
+    assert seconds(GradientNoise((64,))) == pytest.approx(4 * once)
+    assert seconds(GradientNoise((64, 640), at=(2,))) > 2 * once
+    sketched = seconds(DisplacementSketch(256))
+    assert seconds(DisplacementSketch(64)) == pytest.approx(sketched / 4)
