@@ -55,8 +55,8 @@ class Probing:
         self._runs, self._dataset, self._train = runs, dataset, train
         self._arms = len(runs) // len(initial)
         self._loss = runs[0].task.loss
+        self._network = initial[0]
         if self._probes:
-            self._network = initial[0]
             self._initial = [_flat(dict(module.named_parameters())) for module in initial]
 
     def is_due(self, epoch: float) -> bool:
@@ -78,7 +78,7 @@ class Probing:
         step : int
             Parameter updates so far.
         state : callable
-            Gives the weights of a run by name.
+            Gives the weights of a run by name, and what else the network keeps.
         alive : array of bool, shape (runs,)
             Runs to look at; the others get NaN.
 
@@ -86,9 +86,14 @@ class Probing:
         -------
         dict from (metric, "train") to array, shape (runs,)
         """
-        states = {run: state(run) for run in np.flatnonzero(alive).tolist()}
-        finite = {r: bool(torch.isfinite(_flat(weights)).all()) for r, weights in states.items()}
-        states = {run: weights for run, weights in states.items() if finite[run]}
+        names = [name for name, _ in self._network.named_parameters()]
+        states: dict[int, State] = {}
+        for run in np.flatnonzero(alive).tolist():
+            whole = state(run)
+            # Running statistics are no weights.
+            weights = {name: whole[name] for name in names}
+            if torch.isfinite(_flat(weights)).all():
+                states[run] = weights
         found: dict[tuple[str, str], Floats] = {}
         for probe in self._probes:
             if not is_due(probe, epoch):

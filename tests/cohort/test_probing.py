@@ -18,13 +18,17 @@ from bench_lr.cohort.probing import PerExample
 from bench_lr.data import Dataset, load
 from bench_lr.probes import Curvature, DisplacementSketch, GradientNoise, Probe
 from bench_lr.schema import (
+    Conv2d,
     EvaluationConfig,
     Flatten,
+    GhostBatchNorm,
+    GlobalMaxPool,
     Linear,
     ModelConfig,
     OptimizerConfig,
     Phase,
     ReLU,
+    Residual,
     RunConfig,
     Sigmoid,
     Tanh,
@@ -275,6 +279,22 @@ def test_the_distance_of_sketches_is_that_of_the_weights(data: Dataset) -> None:
             true = float((weights[first] - weights[second]).norm())
             found = np.linalg.norm(sketches[:, first] - sketches[:, second])
             assert found == pytest.approx(true, rel=5 * (0.5 / 256) ** 0.5)
+
+
+@pytest.mark.parametrize("model", ["batch_norm_dropout", "deep_convolution", "ghost"])
+def test_running_statistics_are_no_part_of_a_displacement(model: str, data: Dataset) -> None:
+    base = config() if model == "ghost" else config(model)
+    if model == "ghost":
+        block = (Conv2d(3, 3, padding=1, bias=False), GhostBatchNorm(4), ReLU())
+        layers = (*block, Residual(block), GlobalMaxPool(), Linear(10))
+        base = dataclasses.replace(base, model=ModelConfig(layers))
+    cohort = run_cohort(sweep(probed(base, DisplacementSketch(size=16))), data)
+    for index, one in enumerate(cohort.runs):
+        network = models.build(one.model, (2, 11, 11), one.seed).double()
+        state = cohort.network.export(index)
+        moved = [state[name] - p.detach() for name, p in network.named_parameters()]
+        norm = cohort.records.values[-1]["displacement_norm", "train"][index]
+        assert norm == pytest.approx(float(flat(moved).norm()), rel=1e-12)
 
 
 def test_projections_are_random_signs_that_depend_on_the_network_alone() -> None:
