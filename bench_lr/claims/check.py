@@ -9,11 +9,11 @@ from typing import Any
 from bench_lr import criteria, figures
 from bench_lr.calculations import Statements
 from bench_lr.claims.derived import derived_problems
-from bench_lr.claims.probing import probed_metrics
+from bench_lr.claims.probing import evaluated, probed_metrics
 from bench_lr.claims.problems import Problem, nearest, parse, unknown
 from bench_lr.claims.settings import arm_value, has_value
 from bench_lr.derived import chosen, needs_runs
-from bench_lr.probes import PREFIXES
+from bench_lr.probes import PREFIXES, SAME_EPOCH
 from bench_lr.schema import (
     COUNTS,
     METRICS,
@@ -195,8 +195,7 @@ def _measure_problems(
     elif isinstance(what.epochs, tuple) and 0 in what.epochs:
         yield Problem(claim.file, f"{key}.epochs", "0", "epochs above 0; only probes measure at 0")
     if what.metric in METRICS and what.metric not in COUNTS and runs:
-        evaluated = [set[str](run.evaluation.splits) for run in runs]
-        splits = sorted(set.intersection(*evaluated))
+        splits = sorted(set.intersection(*(set[str](run.evaluation.splits) for run in runs)))
         if what.metric in TRAINING_METRICS:
             splits = ["train"] if what.metric in ONLY_TRAINING else [*splits, "train"]
         if what.split not in splits:
@@ -210,6 +209,23 @@ def _measure_problems(
         if max((*listed, what.from_epoch)) > last:
             found = f"{max((*listed, what.from_epoch)):g}"
             yield Problem(claim.file, f"{key}.epochs", found, f"at most {last}, the runs' length")
+        elif what.reduce in ("at", "mean_at") and what.metric in METRICS:
+            yield from _moment_problems(claim, listed, runs, key)
+
+
+def _moment_problems(
+    claim: Claim, epochs: Sequence[float], runs: Sequence[RunConfig], key: str
+) -> Iterator[Problem]:
+    """Epochs at whose end some runs are not evaluated."""
+    calendars = {(run.batches, run.task.train_size, run.evaluation): run for run in runs}
+    moments = [evaluated(run) for run in calendars.values()]
+    for epoch in epochs:
+        for ends in moments:
+            nearest_end = min(ends, key=lambda end: abs(end - epoch))
+            if epoch > 0 and abs(nearest_end - epoch) >= SAME_EPOCH:
+                allowed = f"the epoch of an evaluation (the nearest is {nearest_end:g})"
+                yield Problem(claim.file, f"{key}.epochs", f"{epoch:g}", allowed)
+                break
 
 
 def _probe_problems(
@@ -236,6 +252,8 @@ def _probe_problems(
                 yield Problem(claim.file, f"{key}.epochs", f"{epoch:g}", f"{allowed}, the probe's")
 
 
+RUN_BY_RUN = ("final", "largest", "smallest", "first", "onset")
+"""Reductions for which runs need not have ended at the same time."""
 USERS = {
     "at_most": "first",
     "at_least": "first",
@@ -259,6 +277,9 @@ def _reduction_problems(
         if counted:
             found = f"{what.metric} with reduce {what.reduce}"
             yield Problem(claim.file, f"{key}.metric", found, "loss, accuracy")
+    if what.reduce not in RUN_BY_RUN and any(run.stop_at is not None for run in runs):
+        found = f"{what.reduce} of runs that end when they reach a target"
+        yield Problem(claim.file, f"{key}.reduce", found, ", ".join(RUN_BY_RUN))
     if what.reduce == "first" and len(limits) != 1:
         yield Problem(claim.file, key, "not one limit", "at_most or at_least")
     if what.reduce == "onset" and what.metric != "loss" and not counted:

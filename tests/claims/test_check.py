@@ -88,6 +88,29 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "5",
         "at most 4",
     ),
+    "between two evaluations": (
+        put(*CRITERION, "measure", value={"metric": "loss", "reduce": "at", "epochs": [2.5]}),
+        "criteria.best.measure.epochs",
+        "2.5",
+        "the epoch of an evaluation (the nearest is 2)",
+    ),
+    "an epoch that is left out": (
+        lambda c: (
+            c["train"].update(evaluate_every=3),
+            c["criteria"][0].update(
+                measure={"metric": "loss", "reduce": "mean_at", "epochs": [3, 2, 4]}
+            ),
+        ),
+        "criteria.best.measure.epochs",
+        "2",
+        "the epoch of an evaluation (the nearest is 3)",
+    ),
+    "a mean over times that runs do not share": (
+        put("train", "stop_at", value={"at_most": 0.1}),
+        "criteria.best.measure.reduce",
+        "mean_last of runs that end",
+        "final, largest, smallest, first, onset",
+    ),
     "first of no limit": (
         put(*CRITERION, "measure", value={"metric": "loss", "reduce": "first", "otherwise": 9}),
         "criteria.best.measure",

@@ -191,6 +191,7 @@ def test_the_last_word_on_the_length_of_a_run_counts() -> None:
 def test_a_profile_caps_runs_whose_length_is_in_updates(tmp_path: Path) -> None:
     def edit(content: dict[str, Any]) -> None:
         content["train"].update(updates=800, evaluate_every=10, stop_at={"at_most": 0.1})
+        content["criteria"][0]["measure"] = {"metric": "accuracy"}
 
     (run, *_) = loaded(tmp_path, drop("train", "epochs"), edit, profile="smoke").arms[0].runs
     assert run.epochs == load_profile("smoke").max_epochs == 1
@@ -206,7 +207,7 @@ def test_what_a_run_records_and_when_it_ends_reach_it(tmp_path: Path) -> None:
             stop_at={"metric": "accuracy", "split": "test", "at_least": 0.9},
             timed=True,
         )
-        content["criteria"][0]["measure"]["split"] = "training_set"
+        content["criteria"][0]["measure"] = {"metric": "accuracy", "split": "training_set"}
 
     run = loaded(tmp_path, edit).arms[0].runs[0]
     assert run.evaluation == EvaluationConfig(1, ("training_set", "test"), 2)
@@ -223,6 +224,7 @@ def test_targets_may_differ_between_arms(tmp_path: Path) -> None:
         put("grid", value={"stop_at": [{"at_most": 0.1}, {"at_most": 0.2}], "lr": [0.5]}),
         drop("criteria", 0, "order_by"),
         put("criteria", 0, "params", "expected", value="far"),
+        put("criteria", 0, "measure", value={"metric": "accuracy"}),
         put("arms", value={"far": {"lr": 0.5}}),
         drop("figure", "params", "highlight"),
     )
