@@ -88,7 +88,7 @@ class ClassMixDraws:
 
 @dataclass(frozen=True)
 class BatchForClasses:
-    r"""The smallest batch that is fair to `classes` classes of equal size, drawn independently.
+    r"""The smallest batch that is fair to so many classes of equal size, drawn independently.
 
     `needs`: ``every_class`` (all classes are in the batch with probability `chance`; the coupon
     collector's problem, Feller 1968, An Introduction to Probability Theory, volume 1, IV.2);
@@ -97,25 +97,26 @@ class BatchForClasses:
     :math:`\sqrt{(C - 1) / C^2 B}`).
     """
 
-    classes: Annotated[int, Field(ge=2)]
+    classes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
     needs: Literal["every_class", "relative_deviation", "absolute_deviation"]
     limit: Positive = 0.25
     chance: Share = 0.95
     kind: Literal["batch_for_classes"] = "batch_for_classes"
 
     def values(self) -> Floats:
-        """Return the batch size, shape (1,)."""
-        if self.needs == "every_class":
-            return np.array([self._collected()], dtype=np.float64)
-        variance = (self.classes - 1) / (
-            1 if self.needs == "relative_deviation" else self.classes**2
-        )
-        # Without the last digits, which rounding may have raised above a whole number.
-        return np.array([max(1.0, np.ceil(round(variance / self.limit**2, 9)))])
+        """Return the batch size for each of `classes`, shape (len(classes),)."""
+        return np.array([self._batch(count) for count in self.classes], dtype=np.float64)
 
-    def _collected(self) -> int:
-        known = np.arange(self.classes + 1) / self.classes
-        chance = np.zeros(self.classes + 1)  # of so many classes seen
+    def _batch(self, classes: int) -> float:
+        if self.needs == "every_class":
+            return self._collected(classes)
+        variance = (classes - 1) / (1 if self.needs == "relative_deviation" else classes**2)
+        # Without the last digits, which rounding may have raised above a whole number.
+        return max(1.0, float(np.ceil(round(variance / self.limit**2, 9))))
+
+    def _collected(self, classes: int) -> int:
+        known = np.arange(classes + 1) / classes
+        chance = np.zeros(classes + 1)  # of so many classes seen
         chance[0], size = 1.0, 0
         while chance[-1] < self.chance:
             new = chance * known

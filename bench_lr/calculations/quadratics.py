@@ -121,7 +121,6 @@ class NoisyQuadratic:
 
     The gradient of a batch of B is :math:`\lambda w + \sigma \xi / \sqrt{B}` with :math:`\xi`
     standard normal and :math:`\sigma` = `noise`. The noise is the same for every LR and batch size.
-    ``decay: inverse`` divides the LR of the k-th step by k.
 
     `report`: ``plateau`` (mean loss over the last `window` steps); ``relative_plateau`` (the same
     divided by what `PlateauLevel` says); ``curve`` (loss after every step, of a single LR).
@@ -134,7 +133,6 @@ class NoisyQuadratic:
     window: Count
     start: float = 1.0
     batch_size: Count = 1
-    decay: Literal["none", "inverse"] = "none"
     report: Literal["plateau", "relative_plateau", "curve"] = "plateau"
     seeds: Count = 20
     kind: Literal["noisy_quadratic"] = "noisy_quadratic"
@@ -157,8 +155,7 @@ class NoisyQuadratic:
         losses = np.empty((self.steps, self.seeds, rates.size))
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(self.steps):
-                now = rates / (step + 1) if self.decay == "inverse" else rates
-                weights = weights - now * (self.curvature * weights + noise[:, step, None])
+                weights = weights - rates * (self.curvature * weights + noise[:, step, None])
                 losses[step] = 0.5 * self.curvature * weights**2
             plateau: Floats = losses[-self.window :].mean(axis=0)
         if self.report == "curve":

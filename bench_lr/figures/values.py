@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+DOTS = 60
+"""Values of a calculation up to which each is a dot."""
+
+
 @figure("values")
 def values(
     verdict: ClaimVerdict,
@@ -33,6 +37,7 @@ def values(
     line: Literal["step", "line", "none"] = "step",
     show: Sequence[str] | None = None,
     log: Literal["x", "y", "both"] | None = None,
+    ylim: tuple[float, float] | None = None,
     panels: Mapping[str, Sequence[str]] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Figure:
@@ -53,6 +58,8 @@ def values(
         is drawn with its 95 % t interval.
     log : {"x", "y", "both"}, optional
         Logarithmic axes.
+    ylim : pair of float, optional
+        Limits of the y axis.
     panels : mapping of title to list of str, optional
         Calculations side by side on one scale, by name or glob, instead of `show`; those at the
         same place in their panels have the same colour.
@@ -75,7 +82,8 @@ def values(
     if printed is not None and not tables:
         first = next((name for group in groups.values() for name in group), None)
         tables = {first: [float(value) for value in _list(printed)]} if first else {}
-    notes = ["Dots: computed"]
+    dots = any(array.shape[-1] <= DOTS for group in groups.values() for array in group.values())
+    notes = ["Dots: computed" if dots or not any(groups.values()) else "Lines: computed"]
     if any(array.ndim == 2 for group in groups.values() for array in group.values()):
         notes.append("bands: 95 % t interval of the mean over seeds")
     if tables:
@@ -97,7 +105,7 @@ def values(
             labels.append(_line(axes, place, array, colour, line, text))
             if name in tables:
                 _table(axes, place, _centre(array), np.asarray(tables[name], dtype=float))
-    _scale(frame.axes, log)
+    _scale(frame.axes, log, ylim)
     if len(groups) > 1:
         for axes in frame.axes:
             axes.legend(fontsize=9)
@@ -118,18 +126,20 @@ def _line(
         color=colour,
         drawstyle=style,
         ls="" if line == "none" else "-",
-        marker="o" if centre.size <= 60 else "",
+        marker="o" if centre.size <= DOTS else "",
         ms=5,
         lw=1.6,
         label=text,
     )
     if array.ndim == 2 and len(array) > 1 and np.isfinite(array).all():
         low, high = np.array([t_interval(column)[1:] for column in array.T]).T
+        # What reaches below 0 has no place on a logarithmic axis.
+        low = np.where((low <= 0) & (centre > 0), centre, low)
         axes.fill_between(place, low, high, color=colour, alpha=0.2, lw=0)
     return EndLabel(text, float(centre[-1]), colour, x=float(place[-1]))
 
 
-def _scale(panels: Sequence[Axes], log: str | None) -> None:
+def _scale(panels: Sequence[Axes], log: str | None, ylim: tuple[float, float] | None) -> None:
     """Give the panels their scales, and one height to all."""
     for axes in panels:
         axes.set_xscale("log" if log in ("x", "both") else "linear")
@@ -137,7 +147,7 @@ def _scale(panels: Sequence[Axes], log: str | None) -> None:
         axes.margins(x=0.06, y=0.16)
     low, high = np.array([axes.get_ylim() for axes in panels]).T
     for axes in panels:
-        axes.set_ylim(low.min(), high.max())
+        axes.set_ylim(ylim or (low.min(), high.max()))
         if log in ("x", "both"):
             plain_log(axes.xaxis, *axes.get_xlim())
         if log in ("y", "both"):

@@ -58,7 +58,7 @@ def test_drawn_samples_have_the_expected_deviation_on_average() -> None:
 
 @pytest.mark.parametrize(("classes", "chance"), [(2, 0.95), (5, 0.5), (10, 0.95), (30, 0.9)])
 def test_every_class_is_there_by_inclusion_and_exclusion(classes: int, chance: float) -> None:
-    size = int(BatchForClasses(classes, "every_class", chance=chance).values()[0])
+    size = int(BatchForClasses((classes,), "every_class", chance=chance).values()[0])
 
     def complete(n: int) -> Fraction:
         terms = (
@@ -76,7 +76,7 @@ def test_batches_with_a_given_deviation(classes: int) -> None:
     p = 1 / classes
     for needs, limit in (("relative_deviation", 0.25 * p), ("absolute_deviation", 0.03)):
         given = 0.25 if needs == "relative_deviation" else limit
-        made = BatchForClasses(classes, needs, limit=given)  # type: ignore[arg-type]
+        made = BatchForClasses((classes,), needs, limit=given)  # type: ignore[arg-type]
         size = made.values()[0]
         assert np.sqrt(p * (1 - p) / size) <= limit * (1 + 1e-9)
         assert size == 1 or np.sqrt(p * (1 - p) / (size - 1)) > limit
