@@ -18,6 +18,7 @@ from bench_lr.budget import budget
 from bench_lr.claims.check import criterion_params, selected_arms
 from bench_lr.criteria.comparison import MIN_SEEDS, Region
 from bench_lr.criteria.level import ALPHA
+from bench_lr.criteria.regimes import MIN_TIMES
 from bench_lr.criteria.share import share_region
 from bench_lr.derived import best_values, chosen, needs_runs
 from bench_lr.looks import levels
@@ -65,7 +66,8 @@ def remarks(claim: Claim, expected_sd: Mapping[str, float]) -> list[Remark]:
         # A control should fail: how surely it would succeed is of no interest.
         sd = known if spec.role == "claim" else None
         texts = [_too_few(claim, spec), _at_an_edge(claim, spec), _weak(claim, spec, sd)]
-        texts += [_share_out_of_reach(claim, spec), _unequal_tuning(claim, spec)]
+        texts += [_too_few_evaluations(claim, spec, arms), _share_out_of_reach(claim, spec)]
+        texts += [_unequal_tuning(claim, spec)]
         texts += [_unequal_choice(claim, arms), _unequal_budgets(claim, spec, arms)]
         found += [Remark(claim.id, spec.id, text) for text in texts if text]
     return found
@@ -130,6 +132,19 @@ def _too_few(claim: Claim, spec: CriterionSpec) -> str:
     if seeds >= needed or spec.params.get("exact"):
         return ""
     return f"cannot be decided: it needs {needed} seeds, and there are {seeds}"
+
+
+def _too_few_evaluations(claim: Claim, spec: CriterionSpec, arms: list[str]) -> str:
+    if spec.kind != "regimes" or spec.measure is None:
+        return ""
+    begin = spec.measure.from_epoch
+    counts = [
+        int((run.epochs - begin) * run.evaluation.per_epoch / run.evaluation.every)
+        for run in (arm.runs[0] for arm in claim.arms if arm.name in arms)
+    ]
+    if not counts or min(counts) >= MIN_TIMES:
+        return ""
+    return f"cannot be decided: it needs {MIN_TIMES} evaluations, and there are {min(counts)}"
 
 
 def share_in_reach(region: Region, seeds: int, level: float = ALPHA) -> bool:

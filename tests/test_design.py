@@ -273,6 +273,17 @@ def test_looks_leave_less_to_show_a_share_with(tmp_path: Path) -> None:
     assert "too few for such a share" in text
 
 
+def test_curves_too_short_for_classes_are_told(tmp_path: Path) -> None:
+    curve = {"metric": "loss", "reduce": "curve"}
+    content = tiny.claim("", "", title="t", source_says="s", grid={"lr": [0.1, 0.3, 0.9, 2.7]})
+    content["criteria"] = [{**criterion("regimes", measure=curve), "order_by": "lr"}]
+    content["train"]["evaluations_per_epoch"] = 4
+    (text,) = texts(loaded(tmp_path, content))
+    assert text == "cannot be decided: it needs 8 evaluations, and there are 4"
+    content["train"]["epochs"] = 2
+    assert texts(loaded(tmp_path / "longer", content)) == []
+
+
 # --- derived quantities ---------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from bench_lr import figures
 from bench_lr.figures.difference import first_sustained, paired
 from bench_lr.figures.labels import spread
-from bench_lr.figures.numbers import in_margins, number, shown
+from bench_lr.figures.numbers import detail, in_margins, number, shown
 from bench_lr.figures.phase_diagram import grid, slope
 from bench_lr.figures.scoreboard import draw_scoreboard, leading
 from bench_lr.figures.series import band, select, trajectories
@@ -205,6 +205,12 @@ def test_numbers_carry_the_units_of_what_was_measured() -> None:
     relative = judged(kind="equivalent", metric="loss", params={"relative": True}, margin=0.02)
     assert shown(relative).margin == "2 %"
     assert shown(judged(kind="slope", estimate=0.7, ci=(0.6, 0.8))).effect == "0.70 [0.60, 0.80]"
+
+
+def test_rows_about_shares_have_no_decimals_either() -> None:
+    share = judged(kind="share", estimate=0.85, ci=(0.621, 0.968), margin=0.8)
+    assert detail(share, 0.875, (0.4735, 0.9968)) == "88 % [47, 100]"
+    assert detail(judged(), 0.0012, (0.0007, 0.0017)) == "+0.12 pp [+0.070, +0.17]"
 
 
 def test_only_differences_are_measured_in_margins() -> None:

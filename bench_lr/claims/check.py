@@ -147,6 +147,8 @@ def _criterion_problems(claim: Claim, spec: CriterionSpec) -> list[Problem]:
             found.append(Problem(claim.file, f"{key}.measure", "nothing", "a measure of the runs"))
         if lacking := [*_lacking_settings(claim, spec, set(looked_at))]:
             return [*found, *lacking]
+        if arms & set(looked_at) and spec.measure is not None:
+            found += _shape_problems(claim, spec, spec.measure, f"{key}.measure.reduce")
         judged = claim.profile.may_judge or not any(needs_runs(claim.spec, n) for n in looked_at)
         # A name that is wrong is told beside all that would be right.
         told = names if _named(spec) - set(names) else looked_at
@@ -165,6 +167,21 @@ def _lacking_settings(claim: Claim, spec: CriterionSpec, names: set[str]) -> Ite
                 what = f"{key}, which {arm.runs[0].optimizer.kind} of arm {arm.name!r} lacks"
                 yield Problem(claim.file, f"criteria.{spec.id}.{place}", what, "what all arms have")
                 break
+
+
+def _shape_problems(
+    claim: Claim, spec: CriterionSpec, what: Measure, key: str
+) -> Iterator[Problem]:
+    """Curves where one number a seed is wanted, and the other way round."""
+    shape = criteria.KINDS[spec.kind].shape
+    several = what.reduce == "curve" or (
+        what.reduce == "at" and isinstance(what.epochs, tuple) and len(what.epochs) > 1
+    )
+    if shape == "curves" and what.reduce not in ("curve", "at"):
+        yield Problem(claim.file, key, f"{what.reduce}, for {spec.kind}", "curve")
+    if shape == "seeds" and several:
+        allowed = "one that gives one number a seed"
+        yield Problem(claim.file, key, f"{what.reduce}, for {spec.kind}", allowed)
 
 
 def _control_problems(claim: Claim) -> Iterator[Problem]:

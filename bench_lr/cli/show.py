@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from bench_lr.budget import budget
     from bench_lr.claims import load_claims
     from bench_lr.claims.check import check_claim
+    from bench_lr.derived import arm_patterns, operands
     from bench_lr.design import remarks
     from bench_lr.plan import make_plan
     from bench_lr.store import Store
@@ -50,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
                     *(f"{value:,}" for value in (cost.epochs, cost.updates, cost.examples)),
                 )
             console.print(table)
+        for name, quantity in spec.derived.items():
+            of = ", ".join(operands(quantity) or arm_patterns(quantity))
+            console.print(Text(f"derived {name}: {quantity.kind} of {of}"))
         for criterion in spec.criteria:
             params = ", ".join(f"{k}={v}" for k, v in criterion.params.items())
             console.print(Text(f"{criterion.role} {criterion.id}: {criterion.kind}({params})"))

@@ -73,10 +73,10 @@ def regimes(
     - ``diverges``: a value is not finite, or the late level is at least `diverged_above` and the
       loss does not keep falling.
     - ``right``: the late level is at most `high` times the best.
-    - ``jumps``: the loss falls quickly (the early level is at most `fast` times the lowest of the
-      arms that do not diverge) and ends rough (more than `rough` times the best arm's).
     - ``too_low``: the loss keeps falling: from each quarter of the run to the next, and in the end
       by more than the roughness.
+    - ``jumps``: the loss falls quickly (the early level is at most `fast` times the lowest of the
+      arms that do not diverge) and ends rough (more than `rough` times the best arm's).
     - none, where it is neither; such a run, in transition, says nothing of the order.
 
     Hypothesis: with a probability above `above`, a seed's classes follow one another in the order
@@ -149,8 +149,8 @@ def classify(curves: FloatArray, limits: Limits) -> Classes:
     quick = start <= limits.fast * start.min(axis=1, keepdims=True)
     rough = roughness > limits.rough * np.take_along_axis(roughness, best, axis=1)
     found: Classes = np.select(
-        [diverged, right, quick & rough, falling],
-        [CLASSES.index(name) for name in ("diverges", "right", "jumps", "too_low")],
+        [diverged, right, falling, quick & rough],
+        [CLASSES.index(name) for name in ("diverges", "right", "too_low", "jumps")],
         NONE,
     )
     return found

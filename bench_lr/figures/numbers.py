@@ -72,12 +72,16 @@ def detail(judged: Judged, estimate: float | None, ci: tuple[float, float] | Non
     factor, unit = _unit(judged)
     if judged.spec.kind == "slope":
         factor, unit = 1.0, ""
-    signed = judged.spec.kind in DIFFERENCES
-    words = number(estimate * factor, signed=signed) + unit
+    signed, share = judged.spec.kind in DIFFERENCES, judged.spec.kind in SHARES
+
+    def write(value: float) -> str:
+        # A share of a few seeds has no decimals.
+        return number(round(value * factor) if share else value * factor, signed=signed)
+
+    words = write(estimate) + unit
     if ci is None or ci[0] == ci[1]:
         return words
-    low, high = (number(bound * factor, signed=signed) for bound in ci)
-    return f"{words} [{low}, {high}]"
+    return f"{words} [{write(ci[0])}, {write(ci[1])}]"
 
 
 def in_margins(judged: Judged) -> tuple[float, tuple[float, float] | None] | None:

@@ -70,6 +70,26 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "'test'",
         "validation",
     ),
+    "a curve where one number is wanted": (
+        put(*CRITERION, "measure", value={"metric": "accuracy", "reduce": "curve"}),
+        "criteria.best.measure.reduce",
+        "curve, for best_arm",
+        "one number a seed",
+    ),
+    "one number where a curve is wanted": (
+        put(
+            *CRITERION,
+            value={
+                "id": "best",
+                "kind": "overtakes",
+                "measure": {"metric": "accuracy"},
+                "params": {"leader": "lr=0.2", "chaser": "lr=0.5", "by": 2},
+            },
+        ),
+        "criteria.best.measure.reduce",
+        "final, for overtakes",
+        "curve",
+    ),
     "mean of the last of nothing": (
         drop(*CRITERION, "measure", "epochs"),
         "criteria.best.measure.epochs",

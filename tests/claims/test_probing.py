@@ -177,7 +177,7 @@ def test_what_every_probe_measures_can_be_named(tmp_path: Path) -> None:
         assert check_claim(loaded(tmp_path, probes(NOISE, SKETCH), edit)) == []
     edit = measuring(reduce="at", epochs=[0])
     assert check_claim(loaded(tmp_path, probes(NOISE), edit)) == []
-    edit = measuring(metric="hessian_min", reduce="curve")
+    edit = measuring(metric="hessian_min", reduce="final")
     assert check_claim(loaded(tmp_path, points, probes(CURVATURE), edit)) == []
 
 
@@ -190,7 +190,7 @@ def test_an_arm_without_the_probe_is_no_arm_to_measure(tmp_path: Path) -> None:
 
 
 def test_only_probes_measure_before_training(tmp_path: Path) -> None:
-    edit = measuring(metric="loss", split="validation", reduce="at", epochs=[0, 1])
+    edit = measuring(metric="loss", split="validation", reduce="mean_at", epochs=[0, 1])
     (problem,) = mistakes(tmp_path, probes(NOISE), edit)
     assert problem.key == "criteria.best.measure.epochs"
 

@@ -127,6 +127,12 @@ def test_a_trend_is_no_roughness():
     ]
 
 
+def test_a_run_that_keeps_falling_does_not_jump_however_calm_the_best_is():
+    """A bend in a smooth curve is rough beside a best run that has come to rest."""
+    rest, bend = 0.01 + 2 * np.exp(-TIME), 0.2 + 2 * np.exp(-TIME / 12)
+    assert classes(rest, bend) == ["right", "too_low"]
+
+
 def test_what_is_best_is_of_the_same_seed():
     one = arms(SLOW, RIGHT, JUMPS, BLOWS)
     scaled = {name: values * np.linspace(0.1, 1, 8)[:, None] for name, values in one.items()}
