@@ -16,7 +16,6 @@ from pydantic import Field
 
 from bench_lr.calculations.streams import generators
 from bench_lr.calculations.words import Count, Positive
-from bench_lr.cohort.compiling import compiled
 from bench_lr.schedules import (
     Clock,
     Constant,
@@ -145,26 +144,9 @@ def _descended(
     ends: Ints,
 ) -> Floats:
     """Take the steps of a block; return the sums of squared distances, shape (windows, seeds)."""
+    # Compilers take long to import, and to read a claim needs none.
+    from bench_lr.calculations.robbins_monro_loops import descend
+
     totals = np.zeros((ends.size, weights.size))
-    _descend(weights, rates, noise, curvature, firsts - first, ends - first, totals)
+    descend(weights, rates, noise, curvature, firsts - first, ends - first, totals)
     return totals
-
-
-@compiled
-def _descend(
-    weights: Floats,
-    rates: Floats,
-    noise: Floats,
-    curvature: float,
-    firsts: Ints,
-    ends: Ints,
-    totals: Floats,
-) -> None:
-    for seed in range(weights.size):
-        weight = weights[seed]
-        for step in range(rates.size):
-            weight -= rates[step] * (curvature * weight + noise[seed, step])
-            for window in range(ends.size):
-                if firsts[window] <= step < ends[window]:
-                    totals[window, seed] += weight * weight
-        weights[seed] = weight
