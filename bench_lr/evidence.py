@@ -12,9 +12,11 @@ import pandas as pd
 
 from bench_lr import figures, recorded
 from bench_lr.claims import claim_files, conf_roots, load_claims
+from bench_lr.claims.sources import Source, load_sources
 from bench_lr.criteria import CriterionResult
 from bench_lr.figures.gallery import draw_gallery
-from bench_lr.figures.scoreboard import draw_scoreboard
+from bench_lr.figures.scoreboard import by_source, draw_scoreboard
+from bench_lr.figures.style import LOOKS
 from bench_lr.record_index import most_faithful
 from bench_lr.report import draw_figure, markdown
 from bench_lr.report.sections import figure_name, section
@@ -73,12 +75,33 @@ def write_scoreboard(root: Path) -> None:
     ]
     if not shown:
         return
-    figures.save(draw_scoreboard(shown), root / "scoreboard")
+    sources = load_sources()
+    figures.save(draw_scoreboard(shown, sources), root / "scoreboard")
     gallery = draw_gallery(shown)
     if gallery is not None:
         figures.save(gallery, root / "schedules")
+    parts = [INTRODUCTION.rstrip(), _counts(shown, sources)]
+    for source, members in by_source(shown).items():
+        title = f": {sources[source].title}" if source in sources else ""
+        parts += [f"## {markdown.escape(source + title)}", _table(members)]
+    parts += [markdown.not_testable(sources), "" if gallery is None else GALLERY.strip()]
+    text = "\n\n".join(filter(None, parts)) + "\n"
+    write_atomic(root / "README.md", text.encode())
+
+
+def _counts(verdicts: Sequence[ClaimVerdict], sources: Mapping[str, Source]) -> str:
+    """Return how many claims have which verdict, and how many statements have none."""
+    words = [verdict.verdict for verdict in verdicts]
+    counts = [f"{words.count(word)} {word}" for word in LOOKS if word in words]
+    untestable = sum(len(source.not_testable) for source in sources.values())
+    also = f"; {untestable} statements are not testable" if untestable else ""
+    return f"{len(verdicts)} claims: {', '.join(counts)}{also}."
+
+
+def _table(verdicts: Sequence[ClaimVerdict]) -> str:
+    """Return the recorded claims of a source, a row each."""
     rows = []
-    for verdict in shown:
+    for verdict in verdicts:
         lead = section(verdict).lead
         rows.append(
             (
@@ -90,9 +113,7 @@ def write_scoreboard(root: Path) -> None:
             )
         )
     heads = ("claim", "verdict", "one seed would have shown it", "profile", "runs")
-    parts = [INTRODUCTION, f"{markdown.table(heads, rows)}\n"]
-    text = "\n".join([*parts, *([] if gallery is None else [GALLERY])])
-    write_atomic(root / "README.md", text.encode())
+    return markdown.table(heads, rows)
 
 
 def restore(claim_id: str, root: Path) -> ClaimVerdict | None:

@@ -2,70 +2,85 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
 
-from bench_lr.budget import budget
 from bench_lr.claims.problems import adapter
 from bench_lr.cohort.grouping import arrange, divide
+from bench_lr.estimate import SECONDS_PER_JOB, seconds_of
 from bench_lr.identity import run_ids
-from bench_lr.probes import Curvature, DisplacementSketch, GradientNoise
 from bench_lr.schema import Claim, RunConfig
-from bench_lr.shapes import EXAMPLES, flops_per_example, walk, weights
+from bench_lr.shapes import EXAMPLES, walk, weights
 from bench_lr.store import Store, StoreError, write_atomic
 
-FLOPS_PER_SECOND = 1.6e11
-"""Rate of one core on the engine's GEMMs, for estimates only."""
-SECONDS_PER_STEP = 2e-4
-"""Time of a step that no arithmetic explains, a cohort."""
-SECONDS_PER_SMALL_STEP = 3e-6
-"""The same where a step is part of one compiled call."""
-SMALL_LAYERS = ("flatten", "linear", "sigmoid", "tanh", "relu")
-SMALL_PRODUCTS = 1 << 17
-"""Weights times batch size of a network whose steps are compiled; see `bench_lr.cohort.small`."""
-SECONDS_PER_VALUE = 4e-10
-"""Time a value that passes through the network takes, an example."""
-SECONDS_PER_PROBED = {
-    "gradient_noise": 5e-11,
-    "curvature": 1.4e-8,
-    "displacement_sketch": 1e-9,
-}
-"""Time of the arithmetic of probes, a product or value."""
 CPU_RUNS_PER_COHORT = (16, 64)
 """Fewest and most runs of a cohort on a CPU: more gain nothing, or leave the other cores idle."""
 CPU_COHORT_BYTES = 1 << 22
 """Weights and activations that a core still has near; small networks train more at a time."""
 GPU_RUNS_PER_COHORT = 512
-TEST_EXAMPLES = 10_000
-"""Of most data sets, for estimates only."""
+COSTS = ("s", "m", "G")
+"""What claims may cost, cheapest first."""
+SOON_SECONDS = 10.0
+"""A claim that takes no longer shares its runs with others, but not its cohorts."""
+JOB_SECONDS = (1.0, 10.0)
+"""Least and most that small cohorts are gathered up to in one job, which has a cost of its own."""
+JOBS_A_WORKER = 8
+"""So many jobs are left to each worker, where there is enough to train, to even them out."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One Hydra multirun job: the runs of one cohort, and its estimated time on one core.
+    """One Hydra multirun job: the runs of one cohort or more, and its estimated time on one core.
 
     Attributes
     ----------
     run_ids : tuple of str
         Identities of its runs, in their order; worked out where they are not given.
+    cohorts : tuple of int
+        Runs of each cohort, in their order; all are one where nothing is given.
+    claims : tuple of str
+        The claims that want any of its runs, those that are served first in front.
     """
 
     runs: tuple[RunConfig, ...]
     seconds: float
     run_ids: tuple[str, ...] = ()
+    cohorts: tuple[int, ...] = ()
+    claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.run_ids) != len(self.runs):
             object.__setattr__(self, "run_ids", tuple(run_ids(self.runs)))
+        if sum(self.cohorts) != len(self.runs):
+            object.__setattr__(self, "cohorts", (len(self.runs),) if self.runs else ())
 
     @property
     def run_epochs(self) -> int:
         """Epochs of all its runs together."""
         return sum(run.epochs for run in self.runs)
+
+    @property
+    def parts(self) -> list[tuple[RunConfig, ...]]:
+        """Its cohorts."""
+        stops = list(itertools.accumulate(self.cohorts, initial=0))
+        return [self.runs[start:stop] for start, stop in itertools.pairwise(stops)]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is left to train for the claims of one cost; a shared run is the cheapest claim's."""
+
+    claims: int
+    runs: int
+    run_epochs: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,12 +95,21 @@ class Plan:
         The same with runs that claims share counted once.
     stored : int
         Distinct runs that the store already has.
+    claims : int
+        Claims that ask for runs.
+    sharing : mapping of two claims to int
+        How many runs each two claims share, most first; of those that share any.
+    by_cost : mapping of str to Share
+        What is left to train, by the claims' cost ("s", "m", "G").
     """
 
     jobs: tuple[Job, ...]
     wanted: int
     distinct: int
     stored: int
+    claims: int = 0
+    sharing: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    by_cost: Mapping[str, Share] = field(default_factory=dict)
 
     @cached_property
     def run_ids(self) -> frozenset[str]:
@@ -107,63 +131,12 @@ class Plan:
         """Estimated time on one core."""
         return sum(job.seconds for job in self.jobs)
 
-
-def seconds_of(runs: Sequence[RunConfig]) -> float:
-    """Estimated time of a cohort on one core."""
-    first = runs[0]
-    example, _ = EXAMPLES[first.task.data]
-    values = sum(prod(shape) for shape in walk(first.model, example))
-    cost = budget(first)
-    times = -(-first.epochs // first.evaluation.every) * first.evaluation.per_epoch
-    evaluated = times * evaluated_examples(first)
-    training = cost.examples * flops_per_example(first.model, example) / FLOPS_PER_SECOND
-    passing = (3 * cost.examples + evaluated) * values * SECONDS_PER_VALUE
-    step = SECONDS_PER_SMALL_STEP if _is_small(first) else SECONDS_PER_STEP
-    probing = probing_seconds(first, times)
-    return len(runs) * (training + passing + probing) + cost.updates * step
-
-
-def probing_seconds(run: RunConfig, evaluations: int) -> float:
-    """Estimated time on one core of what a run's probes measure."""
-    example, _ = EXAMPLES[run.task.data]
-    examples, count = run.task.train_size, weights(run.model, example)
-    passing = sum(prod(shape) for shape in walk(run.model, example))
-    seconds = 0.0
-    for probe in run.evaluation.probes:
-        match probe:
-            case GradientNoise(batch_sizes=sizes):
-                drawn = sum(probe.batches * (min(size, examples) + 2) for size in sizes)
-                # Those of all consecutive batches are formed in double precision.
-                formed = sum(2 * examples + 4 * examples / min(size, examples) for size in sizes)
-                once = (drawn + formed + 4 * examples) * count
-            case Curvature():
-                once = examples * passing * (count + 1)
-            case DisplacementSketch():
-                once = probe.size * count
-        seconds += once * SECONDS_PER_PROBED[probe.kind] * (len(probe.at) or evaluations)
-    return seconds
-
-
-def _is_small(run: RunConfig) -> bool:
-    """Whether the steps of a run are compiled, on a CPU."""
-    example, _ = EXAMPLES[run.task.data]
-    batch = max(phase.batch_size for phase in run.batches)
-    return (
-        run.task.loss == "half_mse"
-        and run.optimizer.is_plain
-        and all(layer.kind in SMALL_LAYERS for layer in run.model.layers)
-        and weights(run.model, example) * batch <= SMALL_PRODUCTS
-    )
-
-
-def evaluated_examples(run: RunConfig) -> int:
-    """Examples that an evaluation of a run looks at."""
-    sizes = {
-        "training_set": run.task.train_size,
-        "validation": run.task.validation_size,
-        "test": TEST_EXAMPLES,
-    }
-    return sum(sizes[split] for split in run.evaluation.splits)
+    def makespan(self, workers: int) -> float:
+        """Estimated time until the last job ends, with so many taking one job after the other."""
+        free = [0.0] * max(1, workers)
+        for job in self.jobs:
+            heapq.heapreplace(free, free[0] + job.seconds)
+        return max(free)
 
 
 def runs_on_cpu(run: RunConfig) -> int:
@@ -186,36 +159,187 @@ def seconds_of_claim(claim: Claim) -> float:
     )
 
 
-def make_plan(
-    claims: Sequence[Claim], store: Store, runs_per_cohort: int | Callable[[RunConfig], int]
-) -> Plan:
-    """Plan the runs of `claims`: each distinct run once, minus the store, in cohorts.
+def _alone(claim: Claim) -> float:
+    """Estimated time of a claim's runs on one core, its arms one after the other."""
+    return sum(seconds_of(arm.runs) for arm in claim.arms)
 
-    Cheap claims come first, so that their verdicts fall early; a run that several claims share
-    trains with the first of them.
+
+def make_plan(
+    claims: Sequence[Claim],
+    store: Store,
+    runs_per_cohort: int | Callable[[RunConfig], int],
+    workers: int = 1,
+) -> Plan:
+    """Plan the runs of `claims`: each distinct run once, minus the store, in cohorts, in jobs.
+
+    Jobs come in the order in which the claims are soonest served one after the other, the one with
+    the least left to do first; but in time for `workers` to end together (see `_in_order`). Small
+    cohorts that follow each other are one job.
+
+    Parameters
+    ----------
+    workers : int
+        Jobs that are done at a time.
     """
     wanted: dict[str, RunConfig] = {}
+    users: dict[str, list[str]] = {}
     count = 0
-    # The runs of an arm cost the same.
-    costs = {
-        claim.id: sum(len(arm.runs) * seconds_of(arm.runs[:1]) for arm in claim.arms)
-        for claim in claims
-    }
-    for claim in sorted(claims, key=lambda claim: (costs[claim.id], claim.id)):
+    for claim in claims:
         runs = [run for arm in claim.arms for run in arm.runs]
         count += len(runs)
-        for identity, run in zip(run_ids(runs), runs, strict=True):
+        for identity, run in dict(zip(run_ids(runs), runs, strict=True)).items():
             wanted.setdefault(identity, run)
+            users.setdefault(identity, []).append(claim.id)
     lacking = store.lacking(wanted)
     limit = runs_per_cohort if callable(runs_per_cohort) else lambda run: runs_per_cohort
     # `arrange` and `divide` hand on the objects they are given.
     names = {id(run): identity for identity, run in wanted.items()}
-    jobs = [
-        Job(tuple(part), seconds_of(part), tuple(names[id(run)] for run in part))
-        for group in arrange([wanted[identity] for identity in lacking])
-        for part in divide(group, limit(group[0]))
-    ]
-    return Plan(tuple(jobs), count, len(wanted), len(wanted) - len(lacking))
+    soon = {claim.id for claim in claims if _alone(claim) <= SOON_SECONDS}
+    cohorts = []
+    for first in (True, False):
+        # Runs of a claim that is done in no time do not wait for a cohort that is not.
+        chosen = [wanted[it] for it in lacking if any(c in soon for c in users[it]) == first]
+        for group in arrange(chosen):
+            for part in divide(group, limit(group[0])):
+                identities = tuple(names[id(run)] for run in part)
+                serving = tuple(dict.fromkeys(c for name in identities for c in users[name]))
+                cohorts.append(Job(tuple(part), seconds_of(part), identities, (), serving))
+    jobs = list(_gathered(_in_order(cohorts, workers), workers))
+    return Plan(
+        tuple(jobs),
+        count,
+        len(wanted),
+        len(wanted) - len(lacking),
+        sum(bool(claim.arms) for claim in claims),
+        _sharing(users.values()),
+        _by_cost(claims, jobs, users),
+    )
+
+
+def _in_order(cohorts: Sequence[Job], workers: int) -> list[Job]:
+    """Order cohorts so that claims are served one after the other and the workers end together.
+
+    The next claim is the one whose remaining cohorts take least (shortest processing time first,
+    which makes the mean time until a claim is served least where no two share cohorts: Smith
+    1956); its cohorts come longest first. A cohort is brought forward when, begun any later, it
+    would take longer than what is left by then, divided among the workers: it would run on alone.
+    Runs that are timed come last, where least runs beside them.
+    """
+    timed = [cohort for cohort in cohorts if cohort.runs[0].timed]
+    served = _by_claim([cohort for cohort in cohorts if not cohort.runs[0].timed])
+    longest = deque(sorted(served, key=lambda cohort: -cohort.seconds))
+    waiting = deque(served)
+    left = sum(cohort.seconds for cohort in served)
+    free = [0.0] * max(1, workers)
+    found: list[Job] = []
+    placed: set[int] = set()
+    while len(found) < len(served):
+        while id(longest[0]) in placed:
+            longest.popleft()
+        while id(waiting[0]) in placed:
+            waiting.popleft()
+        chosen = waiting[0]
+        if longest[0].seconds * len(free) > _left_after(chosen, left, free):
+            chosen = longest[0]
+        placed.add(id(chosen))
+        found.append(chosen)
+        left -= chosen.seconds
+        heapq.heapreplace(free, free[0] + chosen.seconds)
+    return [*found, *timed]
+
+
+def _left_after(cohort: Job, left: float, free: Sequence[float]) -> float:
+    """Work that is left when the next worker is free, if `cohort` is what one begins with now.
+
+    Parameters
+    ----------
+    left : float
+        Seconds of all cohorts that have not begun, this one included.
+    free : sequence of float, a heap
+        When each worker is free.
+    """
+    ends = sorted([*free[1:], free[0] + cohort.seconds])
+    return left - cohort.seconds + sum(ends) - len(ends) * ends[0]
+
+
+def _by_claim(cohorts: Sequence[Job]) -> list[Job]:
+    """Cohorts claim by claim, the claim with the least left to do next."""
+    left: dict[str, float] = {}
+    of_claim: dict[str, list[int]] = {}
+    for place, cohort in enumerate(cohorts):
+        for claim in cohort.claims:
+            left[claim] = left.get(claim, 0.0) + cohort.seconds
+            of_claim.setdefault(claim, []).append(place)
+    found: list[Job] = []
+    placed: set[int] = set()
+    while left:
+        claim = min(left, key=lambda name: (left[name], name))
+        del left[claim]
+        mine = [place for place in of_claim[claim] if place not in placed]
+        for place in sorted(mine, key=lambda place: -cohorts[place].seconds):
+            placed.add(place)
+            found.append(cohorts[place])
+            for other in cohorts[place].claims:
+                if other in left:
+                    left[other] -= cohorts[place].seconds
+    return found
+
+
+def _gathered(cohorts: Sequence[Job], workers: int) -> Iterator[Job]:
+    """Yield jobs: cohorts that follow each other, together where they are short."""
+    least, most = JOB_SECONDS
+    total = sum(cohort.seconds for cohort in cohorts)
+    enough = min(most, max(least, total / (JOBS_A_WORKER * max(1, workers))))
+    together: list[Job] = []
+    for cohort in cohorts:
+        timed = cohort.runs[0].timed
+        full = sum(it.seconds for it in together) + cohort.seconds > enough
+        if together and (full or timed or together[0].runs[0].timed):
+            yield _joined(together)
+            together = []
+        together.append(cohort)
+    if together:
+        yield _joined(together)
+
+
+def _joined(cohorts: Sequence[Job]) -> Job:
+    return Job(
+        tuple(run for cohort in cohorts for run in cohort.runs),
+        sum(cohort.seconds for cohort in cohorts) + SECONDS_PER_JOB,
+        tuple(identity for cohort in cohorts for identity in cohort.run_ids),
+        tuple(len(cohort.runs) for cohort in cohorts),
+        tuple(dict.fromkeys(claim for cohort in cohorts for claim in cohort.claims)),
+    )
+
+
+def _sharing(users: Iterable[Sequence[str]]) -> dict[tuple[str, str], int]:
+    """How many runs each two claims share, most first."""
+    pairs = Counter(
+        pair for each in users if len(each) > 1 for pair in itertools.combinations(sorted(each), 2)
+    )
+    return dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _by_cost(
+    claims: Sequence[Claim], jobs: Sequence[Job], users: Mapping[str, Sequence[str]]
+) -> dict[str, Share]:
+    """What is left to train, by the cost of the claims, cheapest first."""
+    costs: dict[str, str] = {claim.id: claim.spec.cost for claim in claims}
+    found = {cost: Share(0, 0, 0, 0.0) for cost in COSTS}
+    for job in jobs:
+        epochs = job.run_epochs
+        for identity, run in zip(job.run_ids, job.runs, strict=True):
+            cost = min((costs[claim] for claim in users[identity]), key=COSTS.index)
+            so_far, seconds = found[cost], job.seconds * run.epochs / epochs
+            found[cost] = Share(
+                0, so_far.runs + 1, so_far.run_epochs + run.epochs, so_far.seconds + seconds
+            )
+    asking = {claim for job in jobs for claim in job.claims}
+    return {
+        cost: replace(share, claims=sum(costs[claim] == cost for claim in asking))
+        for cost, share in found.items()
+        if share.runs
+    }
 
 
 def save_plan(plan: Plan, folder: Path) -> Path:

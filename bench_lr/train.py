@@ -11,13 +11,14 @@ trains the runs of a claim, with the given settings in place of the claim's, and
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.problems import Problem, parse, unknown
+from bench_lr.estimate import seconds_of
 from bench_lr.identity import config_dict, run_ids
 from bench_lr.plan import load_job
 from bench_lr.progress import reporter
@@ -159,10 +161,12 @@ def run_job(cfg: DictConfig) -> None:
     report = None
     if cfg.plan is not None:
         plan, number = Path(cfg.plan), int(cfg.job)
-        runs = list(load_job(plan, number).runs)
+        job = load_job(plan, number)
+        runs, parts = list(job.runs), job.parts
         report = reporter(plan.parent, number)
     else:
         runs = runs_of(cfg)
+        parts = [tuple(runs)]
     # Only now: mistakes are told at once, not after seconds of imports.
     import torch
 
@@ -173,11 +177,14 @@ def run_job(cfg: DictConfig) -> None:
     torch.set_num_threads(threads_of(cfg))
     torch.set_float32_matmul_precision("highest")
     wanted = dict(zip(run_ids(runs), runs, strict=True))
-    todo = [wanted[identity] for identity in store.lacking(wanted)]
-    log.info("%d of %d runs to train", len(todo), len(runs))
+    lacking = set(store.lacking(wanted))
+    names = {id(run): identity for identity, run in wanted.items()}
+    todo = [[run for run in part if names.get(id(run)) in lacking] for part in parts]
+    groups = [group for part in todo for group in arrange(part)]
+    log.info("%d of %d runs to train", len(lacking), len(runs))
     datasets: dict[str, Any] = {}
     failed = 0
-    for group in arrange(todo):
+    for group, progress in zip(groups, _shares(groups, report), strict=True):
         name = group[0].task.data
         try:
             if name not in datasets:
@@ -187,7 +194,7 @@ def run_job(cfg: DictConfig) -> None:
                 datasets[name],
                 store,
                 device=cfg.device,
-                progress=report,
+                progress=progress,
                 origin={"jobs_at_once": jobs_at_once()},
             )
             log.info("%d runs in %.1f s", len(group), seconds)
@@ -201,6 +208,20 @@ def run_job(cfg: DictConfig) -> None:
                 store.put_failure(Commit(identity, "failed", config_dict(run), here(), error=text))
     if failed:
         raise JobFailed(f"{failed} of {len(runs)} runs failed; see the log")
+
+
+def _shares(
+    groups: Sequence[Sequence[RunConfig]], report: Callable[[float], None] | None
+) -> list[Callable[[float], None] | None]:
+    """For each cohort of a job, what notes the job's progress from the cohort's."""
+    times = [seconds_of(group) for group in groups]
+    total = sum(times)
+
+    def noting(before: float, own: float) -> Callable[[float], None] | None:
+        return None if report is None else lambda done: report((before + own * done) / total)
+
+    before = itertools.accumulate(times, initial=0.0)
+    return [noting(start, own) for start, own in zip(before, times, strict=False)]
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_roots()[-1]), config_name="config")

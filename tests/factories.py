@@ -186,3 +186,40 @@ def claim_verdict(
         frame=empty() if frame is None else frame,
         **settings,
     )
+
+
+def many(count: int = 90, figure: FigureSpec | None = None) -> list[ClaimVerdict]:
+    """Return as many judged claims of five sources, of every verdict and cost, with odd ones."""
+    rng = np.random.default_rng(0)
+    sources = ("ai_edu", "ai_edu", "ai_edu", "raschka", "baeldung", "lr_blog", "ai_edu_search")
+    words = ("reproduced", "reproduced", "refuted", "inconclusive", "incomplete")
+    ends = ("falls with the batch size", "is 0.5", "beats any fixed one, at every epoch, on both")
+    found = []
+    for place in range(count):
+        source, verdict = sources[place % len(sources)], words[int(rng.integers(len(words)))]
+        cost = "smmmG"[place % 5]
+        centre, spread = rng.normal() * 10 ** rng.uniform(-4, -1), 10 ** rng.uniform(-4, -2)
+        shares = (float(rng.random()), 0.0, 1.0)
+        numbers: dict[str, Any] = {
+            "estimate": centre,
+            "ci": (centre - spread, centre + spread),
+            "single_run_rate": shares[0],
+            "single_run_ci": (max(0.0, shares[0] - 0.2), min(1.0, shares[0] + 0.2)),
+        }
+        if verdict == "incomplete" or cost == "G":
+            verdict = "incomplete"
+            numbers = {"estimate": None, "ci": None, "single_run_rate": None}
+        title = f"Claim {place + 1}: the best learning rate {ends[place % len(ends)]}"
+        found.append(
+            claim_verdict(
+                figure,
+                id=f"{source}/claim_{place + 1:02d}",
+                title=title + (", and this goes on for longer" if place % 4 == 0 else ""),
+                verdict=verdict,
+                cost=cost,
+                criteria=[
+                    judged(verdict, kind="slope" if place % 6 == 5 else "best_arm", **numbers)
+                ],
+            )
+        )
+    return sorted(found, key=lambda verdict: verdict.claim.id)

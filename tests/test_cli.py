@@ -381,8 +381,13 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(
     assert call("run", "me/*", "--dry-run", "--store", "new", "--out", "new out") == 0
     output = capsys.readouterr().out
     wanted = 6 * tiny.SEEDS
-    assert f"{wanted} runs wanted, {wanted - RUNS} of them shared" in output
-    assert f"to train: {RUNS} runs, {RUNS} run-epochs, in 2 jobs (joblib" in output
+    assert f"{wanted} runs wanted by 3 claims, {RUNS} distinct: {wanted - RUNS} shared" in output
+    assert f"me/false and me/true share {2 * tiny.SEEDS}" in output
+    table = output.splitlines()[-2:]
+    assert table[0].split()[:3] == ["job", "cohorts", "runs"]
+    assert table[1].split()[:4] == ["0", "2", str(RUNS), str(RUNS)]
+    assert table[1].endswith("10..20      me/false, me/true, me/counted")
+    assert f"to train: {RUNS} runs, {RUNS} run-epochs, in 1 job (joblib" in output
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new out").exists()
 

@@ -156,8 +156,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("undisturbed")
     plan = make_plan_of(write(folder / "conf", {"me/cohorts": CLAIM}))
     store = Store(folder / "store")
-    for job in plan.jobs:
-        train_and_store(job.runs, load("synthetic"), store, device="cpu")
+    for cohort in (part for job in plan.jobs for part in job.parts):
+        train_and_store(cohort, load("synthetic"), store, device="cpu")
     return store
 
 

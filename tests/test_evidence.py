@@ -10,7 +10,9 @@ import pytest
 
 from bench_lr import evidence, recorded
 from bench_lr.claims import load_claims
+from bench_lr.claims.sources import load_sources
 from bench_lr.judge import judge
+from bench_lr.report.markdown import escape
 from bench_lr.store import Store
 from bench_lr.verdict import ClaimVerdict
 from tests.stored import fill
@@ -58,6 +60,11 @@ def test_evidence_is_written_for_readers_and_for_check(
     board = (root / "README.md").read_text()
     for claim_id in (CALCULATED, COUNTED):
         assert f"]({claim_id}/README.md)" in board
+    assert "2 claims: 2 reproduced; " in board
+    assert "\n## ai\\_edu: " in board
+    told = [item for source in load_sources().values() for item in source.not_testable]
+    assert f"{len(told)} statements are not testable" in board
+    assert all(escape(item.reason) in board for item in told)
     assert (root / "scoreboard.png").is_file()
     assert not (root.parent / "elsewhere").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench_lr import figures
+from bench_lr.claims.sources import NotTestable, Source
 from bench_lr.figures.difference import first_sustained, paired
 from bench_lr.figures.labels import spread
 from bench_lr.figures.numbers import detail, in_margins, number, shown
@@ -19,7 +21,7 @@ from bench_lr.figures.series import band, select, trajectories
 from bench_lr.figures.style import LOOKS, colours, numeric_scale, readable
 from bench_lr.figures.values import last_digit
 from bench_lr.schema import FigureSpec
-from tests.factories import arm, claim_verdict, diverge, judged, rising
+from tests.factories import arm, claim_verdict, diverge, judged, many, rising
 
 ARMS = [arm(f"lr={lr}", lr=lr) for lr in (0.2, 0.5, 0.8)]
 GRID = {(lr, size): f"lr={lr},batch_size={size}" for lr in (0.1, 0.2, 0.4) for size in (16, 32)}
@@ -181,6 +183,31 @@ def test_scoreboard_shows_every_claim_and_counts_verdicts(tmp_path: Path) -> Non
         assert text in said
     figures.save(fig, tmp_path / "scoreboard")
     figures.save(draw_scoreboard([]), tmp_path / "none")
+
+
+def test_scoreboard_of_many_claims_fits_and_tells_what_cannot_be_tested() -> None:
+    item = NotTestable("It is nice.", "page 2", "an opinion")
+    sources = {
+        "ai_edu": Source("A course", "course", "here", (item,)),
+        "silent": Source("A poem", "poem", "there", (item,)),
+    }
+    verdicts = many(90)
+    fig = draw_scoreboard(verdicts, sources)
+    said = words(fig)
+    for verdict in ("reproduced", "refuted", "inconclusive", "incomplete"):
+        count = sum(item.verdict == verdict for item in verdicts)
+        assert f"{LOOKS[verdict].mark} {count} {verdict}" in said
+    texts = [text.get_text() for text in fig.texts]
+    assert texts.count("–  not testable") == texts.count("an opinion") == 2
+    assert "– 2 not testable" in texts
+    assert {"A course", "silent", "A poem"} <= set(texts)
+    assert said.count("needs profile full") == sum(v.claim.spec.cost == "G" for v in verdicts)
+    # A page is as tall as its rows, and rows do not overlap.
+    assert fig.get_figheight() < 40
+    rows = [text.get_window_extent() for text in fig.texts if text.get_text().startswith("Claim ")]
+    edges = sorted((box.y0, box.y1) for box in rows)
+    assert len(edges) == 90
+    assert all(below[1] <= above[0] + 1 for below, above in itertools.pairwise(edges))
 
 
 def test_the_leading_criterion_decides_the_verdict() -> None:

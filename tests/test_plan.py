@@ -7,27 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench_lr.claims import load_claims
 from bench_lr.identity import run_id
-from bench_lr.plan import Plan, load_job, make_plan, save_plan, seconds_of
-from bench_lr.probes import DisplacementSketch, GradientNoise, Probe
-from bench_lr.schema import (
-    Claim,
-    EvaluationConfig,
-    Flatten,
-    Linear,
-    ModelConfig,
-    OptimizerConfig,
-    Phase,
-    RunConfig,
-    Sigmoid,
-    Split,
-    TaskConfig,
-)
+from bench_lr.plan import Job, Plan, _in_order, load_job, make_plan, save_plan
+from bench_lr.schema import Claim, RunConfig
 from bench_lr.store import Store, StoreError
 from tests.claims.samples import drop, edited, load, put, write
 from tests.stored import commit, fill, simple
+from tests.stored import run as simple_run
 
 
 @pytest.fixture
@@ -92,6 +82,11 @@ def test_a_damaged_run_is_planned_again(claims: list[Claim], store: Store) -> No
     assert [run_id(run) for run in planned(make_plan(claims, store, 16))] == [victim]
 
 
+def sizes(plan: Plan) -> list[int]:
+    """Batch size of every cohort, in order."""
+    return [part[0].batches[0].batch_size for job in plan.jobs for part in job.parts]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_cheap_claims_come_first_whatever_the_order_asked(
     order: int, tmp_path: Path, store: Store
@@ -101,24 +96,132 @@ def test_cheap_claims_come_first_whatever_the_order_asked(
         write(tmp_path, {"a/dear": edited(dear), "b/cheap": edited(cheap), "c/mid": edited(middle)})
     )
     plan = make_plan(found[::order], store, 16)
-    sizes = [job.runs[0].batches[0].batch_size for job in plan.jobs]
-    assert list(dict.fromkeys(sizes)) == [128, 32, 4]
-    assert sizes == sorted(sizes, reverse=True)
+    assert sizes(plan) == sorted(sizes(plan), reverse=True)
+    assert set(sizes(plan)) == {128, 32, 4}
+
+
+def takes(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> None:
+    """Let a cohort take as long as its batch size says."""
+    monkeypatch.setattr(
+        "bench_lr.plan.seconds_of", lambda runs: seconds[runs[0].batches[0].batch_size]
+    )
+    monkeypatch.setattr("bench_lr.plan.SECONDS_PER_JOB", 0.0)
+
+
+def claims_of(folder: Path, batch_sizes: dict[str, list[int]]) -> list[Claim]:
+    """Return claims with a cohort a batch size."""
+    made = {
+        f"a/{name}": edited(
+            put("grid", value={"lr": [0.5], "batch_size": listed}),
+            put("criteria", 0, "params", "expected", value=f"batch_size={listed[0]} lr=0.5"),
+            put("criteria", 0, "order_by", value="batch_size"),
+            put("figure", "params", value={}),
+        )
+        for name, listed in batch_sizes.items()
+    }
+    return load(write(folder, made))
+
+
+def test_a_claim_is_served_before_the_next_begins_the_one_with_least_left_first(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # b shares its long cohort with a: with that done, b is as short as c is not.
+    found = claims_of(tmp_path, {"a": [1, 2], "b": [2, 3], "c": [4, 5]})
+    takes(monkeypatch, {1: 20.0, 2: 40.0, 3: 50.0, 4: 45.0, 5: 46.0})
+    plan = make_plan(found, store, 100)
+    assert sizes(plan) == [2, 1, 3, 5, 4]
+    assert plan.jobs[0].claims == ("a/a", "a/b")
+
+
+def test_a_long_job_is_brought_forward_so_that_the_workers_end_together(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = claims_of(tmp_path, {"short": [1, 2, 3], "long": [5, 6]})
+    takes(monkeypatch, {1: 30.0, 2: 30.0, 3: 30.0, 5: 100.0, 6: 12.0})
+    alone, two = (make_plan(found, store, 100, workers) for workers in (1, 2))
+    assert sizes(alone) == [1, 2, 3, 5, 6]
+    assert sizes(two) == [1, 5, 2, 3, 6]
+    # In the order of claims it were 60 + 100.
+    assert two.makespan(2) == 102
+    assert two.makespan(1) == alone.makespan(1) == two.seconds
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.floats(0.1, 100.0), min_size=1, max_size=20),
+    st.integers(1, 4),
+)
+def test_no_worker_is_left_long_without_work(seconds: list[float], workers: int) -> None:
+    cohorts = [
+        Job((simple_run(place),), length, claims=(f"a/{place % 5}",))
+        for place, length in enumerate(seconds)
+    ]
+    ordered = _in_order(cohorts, workers)
+    assert sorted(map(id, ordered)) == sorted(map(id, cohorts))
+    longest = [*sorted(seconds, reverse=True), *[0.0] * workers]
+    # No order is shorter: all share the work, and of workers + 1 jobs two share a worker.
+    best = max(sum(seconds) / workers, longest[0], longest[workers - 1] + longest[workers])
+    assert Plan(tuple(ordered), 0, 0, 0).makespan(workers) <= 1.5 * best * (1 + 1e-9)
+
+
+def test_small_cohorts_are_gathered_into_jobs_and_large_ones_are_not(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = list(range(1, 41)), [64, 128, 256, 512]
+    takes(monkeypatch, {**dict.fromkeys(short, 2.5), **dict.fromkeys(long, 60.0)})
+    plan = make_plan(claims_of(tmp_path, {"short": short, "long": long}), store, 100, 2)
+    assert [len(job.cohorts) for job in plan.jobs] == [4] * 10 + [1] * 4
+    assert [job.seconds for job in plan.jobs] == [10.0] * 10 + [60.0] * 4
+    few = make_plan(claims_of(tmp_path / "few", {"short": [1, 2, 3, 4]}), store, 100, 2)
+    assert len(few.jobs) >= 2
+
+
+def test_runs_that_are_timed_come_last_in_jobs_of_their_own(tmp_path: Path, store: Store) -> None:
+    timed = edited(put("train", "timed", value=True), put("grid", "lr", value=[0.5, 0.6]))
+    found = load(write(tmp_path, {"a/timed": timed, "b/not": edited()}))
+    plan = make_plan(found, store, 16, 2)
+    kinds = [{run.timed for run in job.runs} for job in plan.jobs]
+    assert kinds == sorted(kinds, key=lambda kind: True in kind)
+    assert all(len(kind) == 1 for kind in kinds)
+
+
+def test_what_claims_share_and_what_each_cost_comes_to_is_told(
+    claims: list[Claim], store: Store
+) -> None:
+    plan = make_plan(claims, store, 16)
+    assert plan.sharing == {("a/dear", "b/cheap"): 8}
+    assert plan.claims == 2
+    (share,) = plan.by_cost.values()
+    assert list(plan.by_cost) == ["s"]
+    assert (share.claims, share.runs, share.run_epochs) == (2, plan.runs, plan.run_epochs)
+    assert share.seconds == pytest.approx(plan.seconds)
+
+
+def test_a_shared_run_counts_for_the_cheapest_claim(tmp_path: Path, store: Store) -> None:
+    found = load(write(tmp_path, {"a/dear": edited(put("cost", value="m")), "b/cheap": edited()}))
+    plan = make_plan(found, store, 16)
+    assert {cost: share.claims for cost, share in plan.by_cost.items()} == {"s": 1}
+    assert plan.by_cost["s"].runs == plan.runs
 
 
 @pytest.mark.parametrize("limit", [1, 5, 16, 512])
-def test_jobs_hold_whole_seeds_of_one_shape(limit: int, claims: list[Claim], store: Store) -> None:
+def test_cohorts_hold_whole_seeds_of_one_shape(
+    limit: int, claims: list[Claim], store: Store
+) -> None:
     plan = make_plan(claims, store, limit)
     for job in plan.jobs:
-        assert len({run.batches for run in job.runs}) == 1
-        arms = {sum(run.seed == seed for run in job.runs) for seed in {r.seed for r in job.runs}}
-        assert len(arms) == 1
+        assert sum(job.cohorts) == len(job.runs)
+        for part in job.parts:
+            assert len({run.batches for run in part}) == 1
+            arms = {sum(run.seed == seed for run in part) for seed in {r.seed for r in part}}
+            assert len(arms) == 1
 
 
 def test_a_job_survives_being_written_and_reads_no_file_but_its_own(
     claims: list[Claim], store: Store, tmp_path: Path
 ) -> None:
-    plan = make_plan(claims, store, 5)
+    plan = make_plan(claims, store, 5, 4)
+    plan = dataclasses.replace(plan, jobs=(*plan.jobs, *plan.jobs))
     path = save_plan(plan, tmp_path / "job")
     assert len(plan.jobs) > 2
     for number, job in enumerate(plan.jobs):
@@ -148,15 +251,6 @@ def test_jobs_know_the_identities_of_their_runs(claims: list[Claim], store: Stor
         assert job.run_ids == tuple(run_id(run) for run in job.runs)
 
 
-def test_estimates_are_positive_and_grow_with_what_is_trained(claims: list[Claim]) -> None:
-    (small,) = [arm.runs for c in claims for arm in c.arms if arm.name == "small batches"]
-    (large,) = [arm.runs for arm in claims[0].arms if arm.name == "lr=0.5"]
-    assert 0 < seconds_of(large[:1]) < seconds_of(small[:1])
-    assert seconds_of(large[:1]) < seconds_of(large) < len(large) * seconds_of(large[:1])
-    longer = [dataclasses.replace(r, batches=r.batches * 2) for r in large]
-    assert seconds_of(longer) == pytest.approx(2 * seconds_of(large))
-
-
 def test_sums_of_a_plan_are_those_of_its_jobs(claims: list[Claim], store: Store) -> None:
     plan = make_plan(claims, store, 7)
     assert plan.run_epochs == sum(run.epochs for run in planned(plan)) == 4 * plan.runs
@@ -164,56 +258,8 @@ def test_sums_of_a_plan_are_those_of_its_jobs(claims: list[Claim], store: Store)
     assert all(job.seconds > 0 for job in plan.jobs)
 
 
-def test_estimates_know_how_often_and_on_what_runs_are_evaluated(claims: list[Claim]) -> None:
-    run = claims[0].arms[0].runs[0]
-
-    def cost(every: int, *splits: Split) -> float:
-        evaluation = EvaluationConfig(1, splits, every)
-        return seconds_of([dataclasses.replace(run, evaluation=evaluation)])
-
-    # Four epochs, 1000 training examples and 200 for validation.
-    once = (cost(1, "validation") - cost(4, "validation")) / 3
-    assert once > 0
-    assert cost(3, "validation") - cost(4, "validation") == pytest.approx(once)
-    assert cost(4, "training_set") - cost(4, "validation") == pytest.approx(4 * once)
-    both = cost(4, "training_set", "validation")
-    assert both - cost(4, "training_set") == pytest.approx(once)
-
-
-def test_steps_that_are_compiled_are_estimated_to_be_short(claims: list[Claim]) -> None:
-    base = dataclasses.replace(
-        claims[0].arms[0].runs[0],
-        task=TaskConfig("curve", 900, 100, loss="half_mse"),
-        model=ModelConfig((Linear(4), Sigmoid(), Linear(1))),
-        batches=(Phase(100, 1),),
-    )
-    momentum = dataclasses.replace(base, optimizer=OptimizerConfig(0.1, momentum=0.9))
-    assert seconds_of([base]) < seconds_of([momentum]) / 20
-
-
 def test_timed_runs_are_jobs_of_their_own_after_the_others(tmp_path: Path, store: Store) -> None:
     timed = edited(put("train", "timed", value=True))
     plan = make_plan(load(write(tmp_path, {"a/timed": timed, "b/one": edited()})), store, 16)
     assert [run.timed for run in planned(plan)] == [False] * 24 + [True] * 24
     assert [len(job.runs) for job in plan.jobs if job.runs[0].timed] == [1] * 24
-
-
-def test_probes_add_to_the_estimate_by_how_often_and_how_much_they_measure() -> None:
-    base = RunConfig(
-        TaskConfig("mnist", 55_000, 5_000),
-        ModelConfig((Flatten(), Linear(64), Sigmoid(), Linear(10))),
-        OptimizerConfig(0.1),
-        (Phase(4, 128),),
-    )
-
-    def seconds(*probes: Probe) -> float:
-        run = dataclasses.replace(base, evaluation=EvaluationConfig(probes=probes))
-        return seconds_of([run]) - seconds_of([base])
-
-    once = seconds(GradientNoise((64,), at=(2,)))
-    assert once > 0
-    assert seconds(GradientNoise((64,), at=(0, 2))) == pytest.approx(2 * once)
-    assert seconds(GradientNoise((64,))) == pytest.approx(4 * once)
-    assert seconds(GradientNoise((64, 640), at=(2,))) > 2 * once
-    sketched = seconds(DisplacementSketch(256))
-    assert seconds(DisplacementSketch(64)) == pytest.approx(sketched / 4)

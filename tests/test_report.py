@@ -11,7 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench_lr.claims.sources import NotTestable, Source
 from bench_lr.report import unmet, write_report
+from bench_lr.report.html import as_html
 from bench_lr.report.junit import as_junit
 from bench_lr.report.markdown import as_markdown, escape
 from bench_lr.report.sections import duration, merged
@@ -276,6 +278,77 @@ def test_a_figure_that_fails_does_not_cost_the_report(
     write_report([broken], tmp_path, profile="quick")
     assert (tmp_path / "report/figures/ai_edu--best_lr_batch_128.png").is_file()
     assert "could not be drawn" in caplog.text
+
+
+SOURCES = {
+    "ai_edu": Source(
+        "A course & more", "course", "here", (NotTestable(HOSTILE, "page 2", HOSTILE),)
+    ),
+    "raschka": Source("A lecture", "lecture", "there"),
+    "silent": Source("A poem", "poem", "x", (NotTestable("It is nice.", "line 1", "an opinion"),)),
+}
+
+
+@pytest.fixture(scope="module")
+def sourced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sourced")
+    write_report(examples(), out, profile="quick", sources=SOURCES)
+    return out / "report"
+
+
+def test_what_cannot_be_tested_is_told_with_its_reason_and_never_counted(sourced: Path) -> None:
+    page = Page((sourced / "index.html").read_text())
+    text = " ".join(page.text.split())
+    assert "3 claims (and 2 statements that cannot be tested)" in text
+    assert "silentIt is nice.line 1an opinion" in text
+    markdown = (sourced / "report.md").read_text()
+    assert "Profile quick: 3 claims, 1 reproduced, 1 refuted, 0 inconclusive, 1 incomplete." in (
+        markdown
+    )
+    assert "| silent | It is nice. | line 1 | an opinion |" in markdown
+    content = json.loads((sourced / "verdicts.json").read_text())
+    assert len(content["claims"]) == 3
+    assert content["not_testable"][1] == {
+        "source": "silent",
+        "statement": "It is nice.",
+        "place": "line 1",
+        "reason": "an opinion",
+    }
+    cases = list(ET.parse(sourced / "junit.xml").getroot().iter("testcase"))
+    assert len(cases) == 4
+
+
+def test_sources_are_told_by_title_and_lead_to_their_claims(sourced: Path) -> None:
+    page = Page((sourced / "index.html").read_text())
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    links = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
+    assert len(ids) == len(set(ids))
+    assert {"#source--ai_edu", "#source--raschka", "#not-testable"} <= links
+    assert {link[1:] for link in links} <= set(ids)
+    assert "A course & more" in page.text
+    assert "## raschka: A lecture" in (sourced / "report.md").read_text()
+
+
+def test_a_source_is_hidden_when_none_of_its_verdicts_is_shown(sourced: Path) -> None:
+    text = (sourced / "index.html").read_text()
+    rule = "body:has(#show-reproduced:not(:checked)):has(#show-refuted:not(:checked))"
+    assert f"{rule} .only-reproduced-refuted {{ display: none; }}" in text
+    assert text.count('class="only-reproduced-refuted"') == 2
+    assert "body:has(#show-incomplete:not(:checked)) .only-incomplete" in text
+
+
+def test_figures_load_when_they_come_into_view(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    lazy = [value for tag, name, value in page.attributes if (tag, name) == ("img", "loading")]
+    assert lazy == ["lazy"] * page.tags.count("img")
+
+
+def test_a_claim_that_wants_a_gpu_says_what_it_needs(tmp_path: Path) -> None:
+    wanting = claim_verdict(cost="G", verdict="incomplete", criteria=[judged("incomplete")])
+    assert "needs profile full" in as_markdown([wanting], "quick")
+    assert "needs profile full" in as_html([wanting], "quick", tmp_path)
+    assert "needs profile full" not in as_html([claim_verdict()], "quick", tmp_path)
 
 
 def test_a_report_of_no_claims_is_still_a_report(tmp_path: Path) -> None:

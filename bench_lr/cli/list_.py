@@ -9,14 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench_lr.cli.options import Verbs, claims
+from bench_lr.cli.options import COSTS, Verbs, claims
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench_lr.claims.sources import Source
 
-COSTS = {"s": "seconds", "m": "minutes", "G": "GPU"}
 Row = dict[str, Any]
 
 

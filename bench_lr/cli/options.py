@@ -10,6 +10,10 @@ Verbs = Any
 """The subparsers of argparse (a private class there)."""
 
 
+COSTS = {"s": "seconds", "m": "minutes", "G": "GPU"}
+"""What the costs that claims state stand for, cheapest first."""
+
+
 def claims(parser: argparse.ArgumentParser) -> None:
     """Add claim globs."""
     parser.add_argument(

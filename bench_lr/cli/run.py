@@ -40,11 +40,14 @@ def add(verbs: Verbs) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the claims that match."""
+    from bench_lr.cli import planned
     from bench_lr.cli.session import Session
 
     session = Session.of(options)
     plan = session.plan()
     if options.dry_run:
+        for line in planned.jobs(plan):
+            session.say(line)
         return 0
     verdicts = session.train_in_looks(plan) if session.in_looks else session.train(plan)
     session.report(verdicts)

@@ -18,10 +18,11 @@ from rich.text import Text
 
 from bench_lr import drive, recorded
 from bench_lr.changes import Comparison
-from bench_lr.claims import ConfigError, load_claims
+from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.check import check_claim
-from bench_lr.cli import moved
-from bench_lr.cli.live import duration, progress
+from bench_lr.claims.sources import Source, load_sources, wholly_shown
+from bench_lr.cli import moved, planned
+from bench_lr.cli.live import progress
 from bench_lr.cli.refusals import expecting_problems, launching_problems
 from bench_lr.design import Remark, remarks
 from bench_lr.identity import run_ids
@@ -59,6 +60,7 @@ class Session:
     expect: Expect = "none"
     overrides: Overrides = field(default_factory=Overrides)
     in_looks: bool = False
+    sources: dict[str, Source] = field(default_factory=dict)
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
 
     @classmethod
@@ -107,6 +109,9 @@ class Session:
             expect=expect,
             overrides=overrides,
             in_looks=in_looks,
+            sources=wholly_shown(
+                load_sources(), (claim.id for claim in claims), claim_files(conf_roots())
+            ),
         )
 
     def say(self, text: str, style: str = "") -> None:
@@ -118,21 +123,10 @@ class Session:
     def plan(self) -> Plan:
         """Plan what is missing and print it with its cost."""
         trainable = [claim for claim in self.claims if not claim.out_of_profile]
-        plan = make_plan(trainable, self.store, self._runs_per_cohort)
-        shared = plan.wanted - plan.distinct
-        self.say(
-            f"{len(self.claims)} claims, profile {self.profile}: {plan.wanted} runs wanted, "
-            f"{shared} of them shared between claims; {plan.stored} of {plan.distinct} stored"
-        )
-        if plan.jobs:
-            at_once = self._jobs_at_once()
-            self.say(
-                f"to train: {plan.runs} runs, {plan.run_epochs} run-epochs, in {len(plan.jobs)} "
-                f"jobs ({self.launcher}, {at_once} at a time); about "
-                f"{duration(plan.seconds / min(cores(), len(plan.jobs)))}"
-            )
-        else:
-            self.say("nothing to train")
+        at_once = min(cores(), self._jobs_at_once())
+        plan = make_plan(trainable, self.store, self._runs_per_cohort, at_once)
+        for line in planned.summary(plan, self.claims, self.profile, self.launcher, at_once):
+            self.say(line)
         for remark in self._remarks() if plan.jobs else ():
             self.say(f"design: {remark}", "yellow")
         return plan
@@ -259,6 +253,7 @@ class Session:
             profile=self.profile,
             expect=self.expect,
             failures=None if comparison is None else moved.failures(comparison),
+            sources=self.sources,
         )
         words = [v.verdict for v in verdicts]
         counts = ", ".join(f"{words.count(word)} {word}" for word in STYLES if word in words)

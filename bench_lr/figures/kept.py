@@ -26,12 +26,18 @@ KINDS = ("png", "svg")
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def drawn_from(*verdicts: ClaimVerdict) -> dict[str, str]:
+def drawn_from(*verdicts: ClaimVerdict, beside: object = None) -> dict[str, str]:
     """Return the mark of a figure of these verdicts: their whole content, this code, its libraries.
 
     As for `bench_lr.figures.style.save`.
+
+    Parameters
+    ----------
+    beside : object
+        What else is drawn, if anything; its ``repr`` is its content.
     """
     found = hashlib.sha256(_code().encode())
+    found.update(repr(beside).encode())
     for verdict in verdicts:
         _add(found, verdict)
     return {MARK: found.hexdigest()}

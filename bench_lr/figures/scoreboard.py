@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench_lr.claims.sources import NotTestable, Source
 from bench_lr.figures.canvas import POINTS, clipped, text_width, wrapped
 from bench_lr.figures.numbers import in_margins, shown
 from bench_lr.figures.style import FAINT, INK, LOOKS, MUTED, theme
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 WIDTH = 12.0
-ROW = 25.0
-HEAD = 96.0
+ROW, DENSE_ROW = 25.0, 19.5
+"""Height of a row in points, and where there are more than `MANY`."""
+MANY = 40
+HEAD = 108.0
 FOOT = 46.0
-TITLES, CHIPS, ONE_SEED, EFFECT = (0.012, 0.435), (0.445, 0.565), (0.6, 0.775), (0.805, 0.985)
+TITLES, COST, CHIPS = (0.012, 0.418), (0.427, 0.45), (0.458, 0.572)
+ONE_SEED, EFFECT = (0.6, 0.775), (0.805, 0.985)
 """Columns as (left, right), in shares of the width."""
+COSTS = {"s": "s", "m": "m", "G": "GPU"}
+NOT_TESTABLE = "not testable"
 MARKS = (-100, -10, -1, 0, 1, 10, 100)
 
 
@@ -43,51 +50,128 @@ def by_source(verdicts: Sequence[ClaimVerdict]) -> dict[str, list[ClaimVerdict]]
     return groups
 
 
-def draw_scoreboard(verdicts: Sequence[ClaimVerdict]) -> Figure:
-    """Draw one row a claim, grouped by source.
+@dataclass(frozen=True)
+class Board:
+    """A figure with rows from top to bottom; lengths in points."""
 
-    Each row shows the claim's title, its verdict, the share of seeds whose single run would have
-    shown the claim (dot, with its 95 % Wilson interval), and the effect in units of the
+    figure: Figure
+    height: float
+    row: float
+    seeds: Axes
+    effect: Axes
+
+    def y(self, place: int) -> float:
+        """Middle of a row, as a share of the figure's height."""
+        return 1 - (HEAD + self.row * (place + 0.5)) / self.height
+
+
+def draw_scoreboard(
+    verdicts: Sequence[ClaimVerdict], sources: Mapping[str, Source] | None = None
+) -> Figure:
+    """Draw one row a claim, grouped by source, and what each source says that cannot be tested.
+
+    Each row shows the claim's title, its cost, its verdict, the share of seeds whose single run
+    would have shown the claim (dot, with its 95 % Wilson interval), and the effect in units of the
     pre-registered margin (dot, with its 95 % interval; linear up to one margin, logarithmic
-    beyond), the last two of the criterion that decides the verdict.
+    beyond), the last two of the criterion that decides the verdict. What cannot be tested comes
+    with the reason and is no verdict.
+
+    Parameters
+    ----------
+    sources : mapping of name to Source, optional
+        Whose titles are shown, and what they say that cannot be tested.
     """
     from matplotlib.figure import Figure
 
+    sources = sources or {}
     groups = by_source(verdicts)
-    lines = len(verdicts) + len(groups)
-    height = HEAD + ROW * max(lines, 1) + FOOT
+    groups |= {n: [] for n, it in sources.items() if it.not_testable and n not in groups}
+    untestable = {name: sources[name].not_testable for name in groups if name in sources}
+    count = len(verdicts) + len(groups) + sum(map(len, untestable.values()))
+    lines = max(count, 1)
+    row = ROW if lines <= MANY else DENSE_ROW
+    height = HEAD + row * lines + FOOT
     with theme():
         fig = Figure(figsize=(WIDTH, height / POINTS))
-        _head(fig, verdicts, height)
-        seeds = _column(fig, ONE_SEED, lines, height)
-        effect = _column(fig, EFFECT, lines, height)
+        _head(fig, verdicts, sum(map(len, untestable.values())), height)
+        seeds, effect = (_column(fig, at, lines, row, height) for at in (ONE_SEED, EFFECT))
         _axes(seeds, effect)
+        board = Board(fig, height, row, seeds, effect)
         place = 0
-        for source, members in groups.items():
-            y = _y(place, height)
-            fig.text(TITLES[0], y, source, size=10.5, weight="bold", color=MUTED, va="center")
-            for axes in (seeds, effect):
-                axes.axhspan(place - 0.5, place + 0.5, color="white", lw=0, zorder=5)
+        for name, members in groups.items():
+            _group(board, name, sources.get(name), members, place)
             place += 1
             for verdict in members:
-                _row(fig, seeds, effect, verdict, place, height)
+                _row(board, verdict, place)
                 place += 1
-        if not verdicts:
-            fig.text(0.5, _y(0, height), "no claims", ha="center", color=MUTED)
+            for item in untestable.get(name, ()):
+                _untestable(board, item, place)
+                place += 1
+        if not count:
+            fig.text(0.5, board.y(0), "no claims", ha="center", color=MUTED)
     return fig
 
 
-def _y(place: int, height: float) -> float:
-    return 1 - (HEAD + ROW * (place + 0.5)) / height
+def _group(
+    board: Board, name: str, source: Source | None, members: Sequence[ClaimVerdict], place: int
+) -> None:
+    """Draw the heading of a source, with how many claims have which verdict."""
+    fig, y = board.figure, board.y(place)
+    _blank(board, place)
+    fig.text(TITLES[0], y, name, size=10.5, weight="bold", color=MUTED, va="center")
+    after = TITLES[0] + (text_width(name, 10.5, bold=True) + 9) / (WIDTH * POINTS)
+    if source is not None:
+        words = clipped(source.title, 8.5, (ONE_SEED[0] - after - 0.01) * WIDTH * POINTS)
+        fig.text(after, y, words, size=8.5, color=MUTED, va="center")
+    x = ONE_SEED[0]
+    for word, look in LOOKS.items():
+        count = sum(verdict.verdict == word for verdict in members)
+        if count:
+            text = f"{look.mark} {count}"
+            fig.text(x, y, text, size=9.5, weight="bold", color=look.colour, va="center")
+            x += (text_width(text, 9.5, bold=True) + 12) / (WIDTH * POINTS)
 
 
-def _column(fig: Figure, span: tuple[float, float], lines: int, height: float) -> Axes:
-    tall = ROW * max(lines, 1)
+def _untestable(board: Board, item: NotTestable, place: int) -> None:
+    """Draw a statement that cannot be tested: no verdict, no numbers, but the reason."""
+    fig, y = board.figure, board.y(place)
+    _blank(board, place)
+    _title(board, item.statement, place, MUTED)
+    fig.text(
+        sum(CHIPS) / 2, y, f"–  {NOT_TESTABLE}", size=8.5, color=MUTED, ha="center", va="center"
+    )
+    text = _two_lines(item.reason, 7.8, (EFFECT[1] - ONE_SEED[0]) * WIDTH * POINTS)
+    fig.text(ONE_SEED[0], y, text, size=7.8, color=MUTED, va="center", linespacing=1.15)
+
+
+def _blank(board: Board, place: int) -> None:
+    """Hide the grid of a row without numbers."""
+    for axes in (board.seeds, board.effect):
+        axes.axhspan(place - 0.5, place + 0.5, color="white", lw=0, zorder=5)
+
+
+def _two_lines(text: str, size: float, room: float) -> str:
+    first, *rest = wrapped(text, size, room)
+    return "\n".join([first, *([clipped(" ".join(rest), size, room)] if rest else [])])
+
+
+def _title(board: Board, title: str, place: int, colour: str) -> None:
+    """Write what a row is about, on one line or in smaller letters on two."""
+    room = (TITLES[1] - TITLES[0] - 0.012) * WIDTH * POINTS
+    size, smaller = (9.5, 8.5) if board.row == ROW else (8.8, 7.6)
+    if text_width(title, size) > room:
+        size, title = smaller, _two_lines(title, smaller, room)
+    x, y = TITLES[0] + 0.012, board.y(place)
+    board.figure.text(x, y, title, size=size, color=colour, va="center", linespacing=1.1)
+
+
+def _column(fig: Figure, span: tuple[float, float], lines: int, row: float, height: float) -> Axes:
+    tall = row * lines
     axes = fig.add_axes((span[0], FOOT / height, span[1] - span[0], tall / height))
-    axes.set(ylim=(max(lines, 1) - 0.5, -0.5), yticks=[])
+    axes.set(ylim=(lines - 0.5, -0.5), yticks=[])
     axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
     axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="x", length=0, labelsize=8)
+    axes.tick_params(axis="x", length=0, labelsize=8, labeltop=True)
     return axes
 
 
@@ -104,7 +188,7 @@ def _axes(seeds: Axes, effect: Axes) -> None:
     effect.set_xlabel("with 95 % interval; log beyond ±1", size=8)
 
 
-def _head(fig: Figure, verdicts: Sequence[ClaimVerdict], height: float) -> None:
+def _head(fig: Figure, verdicts: Sequence[ClaimVerdict], untestable: int, height: float) -> None:
     top = 1 - 14 / height
     fig.text(
         TITLES[0],
@@ -121,14 +205,18 @@ def _head(fig: Figure, verdicts: Sequence[ClaimVerdict], height: float) -> None:
         label = f"{look.mark} {count} {word}"
         fig.text(x, 1 - 41 / height, label, size=10.5, color=look.colour, weight="bold", va="top")
         x += (text_width(label, 10.5, bold=True) + 20) / (WIDTH * POINTS)
+    if untestable:
+        words = f"– {untestable} {NOT_TESTABLE}"
+        fig.text(x, 1 - 41 / height, words, size=10.5, color=MUTED, va="top")
     heads = (
         (TITLES[0], "claim", "left"),
+        (sum(COST) / 2, "cost", "center"),
         (sum(CHIPS) / 2, "verdict", "center"),
         (sum(ONE_SEED) / 2, "one seed would have\nshown it", "center"),
         (sum(EFFECT) / 2, "effect, in units of\nits margin", "center"),
     )
     for x, words, side in heads:
-        fig.text(x, 1 - (HEAD - 6) / height, words, size=9, color=MUTED, ha=side, va="bottom")
+        fig.text(x, 1 - (HEAD - 20) / height, words, size=9, color=MUTED, ha=side, va="bottom")
     line = 1 - HEAD / height
     fig.add_artist(_rule(line))
 
@@ -139,35 +227,32 @@ def _rule(y: float) -> Line2D:
     return Line2D([TITLES[0], EFFECT[1]], [y, y], color=FAINT, lw=1)
 
 
-def _row(
-    fig: Figure,
-    seeds: Axes,
-    effect: Axes,
-    verdict: ClaimVerdict,
-    place: int,
-    height: float,
-) -> None:
-    y, look = _y(place, height), LOOKS[verdict.verdict]
-    room = (TITLES[1] - TITLES[0] - 0.012) * WIDTH * POINTS
-    title, size = verdict.claim.spec.title, 9.5
-    if text_width(title, size) > room:
-        size = 8.5
-        first, *rest = wrapped(title, size, room)
-        title = "\n".join([first, *([clipped(" ".join(rest), size, room)] if rest else [])])
-    fig.text(TITLES[0] + 0.012, y, title, size=size, color=INK, va="center", linespacing=1.15)
+def _row(board: Board, verdict: ClaimVerdict, place: int) -> None:
+    y, look, fig = board.y(place), LOOKS[verdict.verdict], board.figure
+    spec = verdict.claim.spec
+    _title(board, spec.title, place, INK)
+    cost = COSTS.get(spec.cost, spec.cost)
+    weight = "bold" if spec.cost == "G" else "normal"
+    fig.text(sum(COST) / 2, y, cost, size=8, color=MUTED, ha="center", va="center", weight=weight)
     fig.text(
         sum(CHIPS) / 2,
         y,
         f"{look.mark}  {verdict.verdict}",
-        size=8.5,
+        size=8.5 if board.row == ROW else 8,
         weight="bold",
         color="white",
         ha="center",
         va="center",
         bbox={"boxstyle": "round,pad=0.32", "facecolor": look.colour, "edgecolor": "none"},
     )
+    seeds, effect = board.seeds, board.effect
     for axes in (seeds, effect):
         axes.axhline(place, color="#f0f2f4", lw=0.8, zorder=0)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "size": 8, "bbox": box}
+    if verdict.claim.out_of_profile:
+        effect.text(0, place, "needs profile full", color=MUTED, zorder=6, **centred)
+        return
     judged = leading(verdict)
     if judged is None:
         return
@@ -183,9 +268,7 @@ def _row(
     if scaled is not None:
         _effect(effect, *scaled, place, verdict.verdict)
     elif words := shown(judged).effect:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        text: dict[str, Any] = {"ha": "center", "va": "center", "size": 8, "bbox": box}
-        effect.text(0, place, words, color=look.colour, zorder=6, **text)
+        effect.text(0, place, words, color=look.colour, zorder=6, **centred)
 
 
 def _effect(

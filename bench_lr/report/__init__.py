@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench_lr import figures
 from bench_lr.atomic import write_atomically
+from bench_lr.claims.sources import Source
 from bench_lr.figures.gallery import draw_gallery
 from bench_lr.figures.kept import drawn_from, is_kept
 from bench_lr.figures.scoreboard import draw_scoreboard
@@ -32,6 +33,7 @@ def write_report(
     profile: str,
     expect: Expect = "none",
     failures: Mapping[tuple[str, str], str] | None = None,
+    sources: Mapping[str, Source] | None = None,
 ) -> None:
     """Write ``report/`` under `out`: index.html, report.md, verdicts.json, junit.xml and figures.
 
@@ -50,6 +52,8 @@ def write_report(
     failures : mapping of (claim id, criterion id) to str, optional
         Expectations found unmet elsewhere, such as a number that moved, and what to do about each;
         an empty criterion stands for the claim as a whole.
+    sources : mapping of name to Source, optional
+        Whose titles are shown, and what they say that cannot be tested.
 
     Raises
     ------
@@ -61,20 +65,21 @@ def write_report(
     pictures.mkdir(parents=True, exist_ok=True)
     for verdict in verdicts:
         draw_figure(verdict, pictures, keep=True)
-    board, mark = pictures / "scoreboard", drawn_from(*verdicts)
+    sources = sources or {}
+    board, mark = pictures / "scoreboard", drawn_from(*verdicts, beside=sources)
     if not is_kept(board, mark):
-        figures.save(draw_scoreboard(verdicts), board, mark)
-    single = pictures / "winners"
+        figures.save(draw_scoreboard(verdicts, sources), board, mark)
+    single, mark = pictures / "winners", drawn_from(*verdicts)
     if not is_kept(single, mark) and (drawn := draw_winners(verdicts)) is not None:
         figures.save(drawn, single, mark)
     gallery = pictures / "schedules"
     if not is_kept(gallery, mark) and (all_schedules := draw_gallery(verdicts)) is not None:
         figures.save(all_schedules, gallery, mark)
     texts = {
-        "verdicts.json": as_json(verdicts, profile),
+        "verdicts.json": as_json(verdicts, profile, sources),
         "junit.xml": as_junit(verdicts, expect, failures or {}),
-        "report.md": as_markdown(verdicts, profile),
-        "index.html": as_html(verdicts, profile, pictures),
+        "report.md": as_markdown(verdicts, profile, sources),
+        "index.html": as_html(verdicts, profile, pictures, sources),
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
+from bench_lr.claims.sources import Source
 from bench_lr.figures.gallery import cards
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
@@ -24,8 +25,11 @@ def escape(text: object) -> str:
     return "".join(ENTITIES.get(letter, letter) for letter in words)
 
 
-def as_markdown(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
+def as_markdown(
+    verdicts: Sequence[ClaimVerdict], profile: str, sources: Mapping[str, Source] | None = None
+) -> str:
     """Return the report as Markdown, with links to the figures beside it."""
+    sources = sources or {}
     sections = {id(verdict): section(verdict) for verdict in verdicts}
     counts = ", ".join(
         f"{sum(verdict.verdict == word for verdict in verdicts)} {word}" for word in LOOKS
@@ -41,8 +45,10 @@ def as_markdown(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
     if cards(verdicts):
         parts.append("![Learning-rate schedules](figures/schedules.png)")
     for source, members in by_source(verdicts).items():
-        parts.append(f"## {escape(source)}")
+        title = f": {sources[source].title}" if source in sources else ""
+        parts.append(f"## {escape(source + title)}")
         parts += [claim(sections[id(verdict)]) for verdict in members]
+    parts.append(not_testable(sources))
     parts.append("## Where the runs came from")
     parts.append(_facts(origin_facts(merged(verdicts))))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -53,10 +59,12 @@ def scoreboard(sections: Sequence[Section]) -> str:
     rows = []
     for item in sections:
         verdict, lead = item.verdict, item.lead
+        wanting = " (needs profile full)" if verdict.claim.out_of_profile else ""
         rows.append(
             (
                 f"[{escape(verdict.claim.spec.title)}](#{quote(item.anchor)})",
-                word(verdict.verdict),
+                verdict.claim.spec.cost,
+                word(verdict.verdict) + wanting,
                 escape(verdict.recorded or "—"),
                 escape(f"{lead.one_seed} {lead.one_seed_ci}".strip() if lead else "") or "—",
                 escape(lead.effect if lead else "") or "—",
@@ -67,6 +75,7 @@ def scoreboard(sections: Sequence[Section]) -> str:
         )
     heads = (
         "claim",
+        "cost",
         "verdict",
         "recorded",
         "one seed would have shown it",
@@ -76,6 +85,20 @@ def scoreboard(sections: Sequence[Section]) -> str:
         "training",
     )
     return table(heads, rows)
+
+
+def not_testable(sources: Mapping[str, Source]) -> str:
+    """Return what the sources say that no run can decide; nothing where there is nothing."""
+    rows = [
+        (escape(name), escape(item.statement), escape(item.place), escape(item.reason))
+        for name, source in sources.items()
+        for item in source.not_testable
+    ]
+    if not rows:
+        return ""
+    words = f"{len(rows)} statements of the sources that no run can decide; they have no verdict."
+    heads = ("source", "statement", "place", "why it is not testable")
+    return "\n\n".join(["## Not testable", words, table(heads, rows)])
 
 
 def word(verdict: str) -> str:

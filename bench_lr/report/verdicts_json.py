@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from bench_lr.claims.sources import Source
 from bench_lr.report.sections import figure_name, merged
 from bench_lr.verdict import ClaimVerdict
 
 
-def as_json(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
+def as_json(
+    verdicts: Sequence[ClaimVerdict], profile: str, sources: Mapping[str, Source] | None = None
+) -> str:
     """Return the report as JSON; NaN and infinities become null.
 
     Keys may be added, never renamed or removed: other people's tools read them. Estimates,
@@ -27,6 +31,11 @@ def as_json(verdicts: Sequence[ClaimVerdict], profile: str) -> str:
         "commit": origin.commit,
         "dirty": origin.dirty,
         "claims": [_claim(verdict) for verdict in verdicts],
+        "not_testable": [
+            {"source": name, **dataclasses.asdict(item)}
+            for name, source in (sources or {}).items()
+            for item in source.not_testable
+        ],
     }
     return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -39,6 +48,7 @@ def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
         "title": spec.title,
         "statement": spec.statement,
         "place": spec.place,
+        "cost": spec.cost,
         "source_says": spec.source_says,
         "verdict": verdict.verdict,
         "recorded": verdict.recorded,
