@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
                     *(f"{value:,}" for value in (cost.epochs, cost.updates, cost.examples)),
                 )
             console.print(table)
+        for name, calculation in spec.calculations.items():
+            console.print(Text(f"calculation {name}: {calculation.kind}"))
         for name, quantity in spec.derived.items():
             of = ", ".join(operands(quantity) or arm_patterns(quantity))
             console.print(Text(f"derived {name}: {quantity.kind} of {of}"))
