@@ -233,6 +233,25 @@ def test_a_cohort_that_fails_leaves_its_traceback_and_the_others_their_results(
     assert store.lacking(run_id(run) for run in (*good, *bad, *also_good)) == []
 
 
+def test_cohorts_of_one_job_train_apart_and_its_progress_never_goes_back(
+    configured: Compose, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = sorted(tiny.runs(conf), key=lambda run: run.seed)
+    # Whole seeds, of one shape: only the plan keeps them apart.
+    plan = Plan((Job(tuple(runs), 1.0, cohorts=(8, 4)),), 12, 12, 0)
+    plan_file = save_plan(plan, tmp_path)
+    noted: list[float] = []
+    monkeypatch.setattr("bench_lr.train.reporter", lambda folder, number: noted.append)
+    store = Store(tmp_path / "store")
+    run_job(configured(f"plan='{plan_file}'", "job=0", f"store='{store.root}'", "device=cpu"))
+    assert noted == sorted(noted)
+    assert noted[-1] == pytest.approx(1)
+    assert any(share < 0.9 for share in noted)
+    found = [store.read(run_id(run)) for run in runs]
+    sizes = [commit.provenance["cohort_runs"] for commit, _ in filter(None, found)]
+    assert sizes == [8] * 8 + [4] * 4
+
+
 def test_a_job_whose_data_cannot_be_had_fails_with_the_reason(
     configured: Compose, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
