@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 
+from bench_lr.claims.measures import measure_problems
 from bench_lr.claims.problems import Problem, unknown
 from bench_lr.derived import arm_patterns, chosen, circle, operands
 from bench_lr.probes import DisplacementSketch, is_due
@@ -13,16 +14,12 @@ from bench_lr.schema import (
     BestValue,
     Claim,
     Derived,
-    Measure,
     Measured,
     SketchDistance,
 )
 
-MeasureCheck = Callable[[Collection[str], Measure, str], Iterator[Problem]]
-"""From names of arms, a measure of their runs and its key to what is wrong with it."""
 
-
-def derived_problems(claim: Claim, measure_problems: MeasureCheck) -> Iterator[Problem]:
+def derived_problems(claim: Claim) -> Iterator[Problem]:
     """Yield what keeps derived quantities from being worked out; the arms must be known."""
     derived = claim.spec.derived
     for name, quantity in derived.items():
@@ -35,7 +32,7 @@ def derived_problems(claim: Claim, measure_problems: MeasureCheck) -> Iterator[P
         if isinstance(quantity, Measured | BestSetting | BestValue):
             what = quantity.measure
             arms = chosen(arm_patterns(quantity), (arm.name for arm in claim.arms))
-            yield from measure_problems(arms, what, f"{key}.measure")
+            yield from measure_problems(claim, arms, what, f"{key}.measure")
             if what.reduce in ("curve", "at"):
                 allowed = "one that gives one number a seed"
                 yield Problem(claim.file, f"{key}.measure.reduce", what.reduce, allowed)
