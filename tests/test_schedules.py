@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.optim import lr_scheduler
 
 from bench_lr.claims.problems import Problem, parse
@@ -322,6 +326,19 @@ def test_plateau_is_torchs_reduce_lr_on_plateau_in_every_run(
     cuts = np.diff(np.array(found), axis=0) < 0
     assert cuts.any()
     assert len({tuple(column) for column in cuts.T}) > 1
+
+
+def test_the_examples_in_the_docs_are_schedules_one_of_every_kind() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "schedules.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    problems: list[Problem] = []
+    found = [parse(Schedule, one, "docs", "", problems) for one in yaml.safe_load_all(block)]
+    assert problems == []
+    (planned, plateau) = get_args(get_args(Schedule)[0])
+    kinds = {*get_args(get_args(planned)[0]), plateau}
+    assert {type(schedule) for schedule in found} == kinds
+    for kind in kinds:
+        assert f"| `{kind.kind}` |" in page
 
 
 # --- bad values -------------------------------------------------------------------------------

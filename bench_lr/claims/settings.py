@@ -12,8 +12,9 @@ from bench_lr.budget import steps_per_epoch
 from bench_lr.claims.files import display, group_file, group_names, read_yaml
 from bench_lr.claims.probing import probe_problems
 from bench_lr.claims.problems import Problem, parse, unknown
+from bench_lr.claims.scheduling import schedule_problems
 from bench_lr.identity import config_dict
-from bench_lr.schedules import Plateau, RangeTest, Schedule
+from bench_lr.schedules import Schedule
 from bench_lr.schema import (
     OPTIMIZERS,
     Arm,
@@ -171,9 +172,10 @@ class Resolver:
             content["stop_at"] = config_dict(setting["stop_at"])
         run = parse(RunConfig, content, file, "", problems)
         if isinstance(run, RunConfig):
-            problems += _unsound(run, file)
+            capped = self._profile.max_epochs is not None
+            problems += [*_unsound(run, file), *schedule_problems(run, file, capped)]
             if len(problems) == before:
-                problems += probe_problems(run, file, self._profile.max_epochs is not None)
+                problems += probe_problems(run, file, capped)
         return run if len(problems) == before and isinstance(run, RunConfig) else None
 
     def _cap(self, task: dict[str, Any], batches: Sequence[Sequence[int]]) -> None:
@@ -255,7 +257,6 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
             f"{size} + validation_size {run.task.validation_size}",
             f"at most the {available} training examples of {run.task.data}",
         )
-    found += _unsound_schedule(run, file)
     splits = run.evaluation.splits
     if len(set(splits)) < len(splits):
         problem("evaluate_on", "a split twice", "each split once")
@@ -279,23 +280,6 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
     if isinstance(sgd, OptimizerConfig) and sgd.nesterov and sgd.momentum == 0:
         problem("nesterov", "true with momentum 0", "a momentum above 0")
     return found
-
-
-def _unsound_schedule(run: RunConfig, file: str) -> Iterator[Problem]:
-    """Yield what is wrong with a schedule in its run."""
-    schedule, rate = run.schedule, run.optimizer.lr
-    if isinstance(schedule, RangeTest) and rate != 1.0:
-        yield Problem(file, "lr", f"{rate} with schedule range_test", "1.0: its LRs are absolute")
-    if isinstance(schedule, Plateau):
-        watched = f"{schedule.metric} of {schedule.split}"
-        if schedule.split == "train":
-            if schedule.metric != "loss":
-                yield Problem(file, "schedule.metric", watched, "loss of train")
-        elif schedule.split not in run.evaluation.splits:
-            splits = ", ".join(run.evaluation.splits)
-            yield Problem(file, "schedule.split", watched, f"train, or evaluated on: {splits}")
-        if schedule.metric == "accuracy" and run.task.loss == "half_mse":
-            yield Problem(file, "schedule.metric", "accuracy of half_mse", "loss")
 
 
 def arm_settings(

@@ -17,6 +17,10 @@ RANGE_TEST = {
     "kind": "range_test",
     "segments": [{"start": 0.1, "stop": 1, "step": 0.1, "epochs": 1}],
 }
+SHORT_TEST = {
+    "kind": "range_test",
+    "segments": [{"start": 0.1, "stop": 0.4, "step": 0.1, "epochs": 1}],
+}
 PLATEAU = {"kind": "plateau", "metric": "accuracy", "mode": "max"}
 
 
@@ -50,10 +54,17 @@ WRONG: dict[str, tuple[Edit, str, str, str, str]] = {
         "constant",
     ),
     "range test with a base LR": (
-        put("arms", value={"test": {"lr": 0.5, "schedule": RANGE_TEST}}),
+        put("arms", value={"test": {"lr": 0.5, "schedule": SHORT_TEST}}),
         "arm 'test'.lr",
         "0.5 with schedule range_test",
         "1.0",
+        "",
+    ),
+    "range test that does not end": (
+        put("arms", value={"test": {"lr": 1.0, "schedule": RANGE_TEST}}),
+        "arm 'test'.epochs",
+        "4 epochs for 10 LRs",
+        "10 epochs",
         "",
     ),
     "plateau of a split that is not evaluated": (
