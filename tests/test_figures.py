@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "counts": {},
     "schedules": {"log": "y"},
     "plateau_rules": {},
+    "distances": {},
     "sweep": {"mark_x": {0.5: "source: 0.5"}},
     "trajectories": {"metric": "accuracy", "target": 0.96, "window": (5, 10)},
     "range_test": {"metric": "accuracy", "split": "validation", "printed": {0.3: "source"}},

@@ -7,6 +7,7 @@ import pytest
 import sympy
 
 from bench_lr.calculations import (
+    ExpectedQuadratic,
     PlateauRule,
     RobbinsMonro,
     ScheduledQuadratic,
@@ -14,6 +15,7 @@ from bench_lr.calculations import (
     ScheduleValues,
 )
 from bench_lr.calculations.robbins_monro import conditions
+from bench_lr.calculations.streams import generators
 from bench_lr.schedules import (
     Clock,
     Constant,
@@ -111,8 +113,6 @@ def test_the_other_schedules_end_in_one_of_those_series(
 
 
 def test_descent_on_a_noisy_quadratic_is_the_plain_loop() -> None:
-    from bench_lr.calculations.streams import generators
-
     schedule = Inverse(0.2, 0.75)
     at = (40_000, 10, 1000)
     found = ScheduledQuadratic(schedule, 0.3, at, curvature=0.7, noise=0.5, seeds=3).values()
@@ -128,20 +128,48 @@ def test_descent_on_a_noisy_quadratic_is_the_plain_loop() -> None:
 
 
 def test_at_a_fixed_rate_the_distance_ends_at_the_floor() -> None:
-    found = ScheduledQuadratic(Constant(), 0.2, (200_000,), curvature=2.0, noise=3.0).values()
     floor = 0.2 * 9.0 / (2.0 * (2 - 0.2 * 2.0))
+    found = ScheduledQuadratic(Constant(), 0.2, (200_000,), curvature=2.0, noise=3.0).values()
     assert abs(found.mean() / floor - 1) < 0.03
+    exact = ExpectedQuadratic(Constant(), 0.2, (500, 200_000), curvature=2.0, noise=3.0).values()
+    np.testing.assert_allclose(exact, floor, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", [Inverse(0.2, 0.75), Exponential(factor=0.99), Step(0.9, 50)])
+def test_the_expected_distance_is_the_sum_over_all_draws(schedule: Planned) -> None:
+    """In closed form: the start and every draw, each shrunk by all later steps."""
+    steps, curvature, noise = 70_000, 0.7, 0.5
+    rates = 0.3 * schedule.multiplier(Clock(np.arange(steps), np.arange(steps)))
+    at = (70_000, 3, 40_000)
+    found = ExpectedQuadratic(schedule, 0.3, at, curvature, noise, start=2.0).values()
+    for end, value in zip(at, found, strict=True):
+        shrunk = np.cumsum(np.log(1 - rates[:end] * curvature)[::-1])[::-1]
+        later = np.exp(2 * np.append(shrunk[1:], 0.0))
+        expected = 4.0 * np.exp(2 * shrunk[0]) + ((rates[:end] * noise) ** 2 * later).sum()
+        assert value == pytest.approx(expected, rel=1e-9)
+
+
+def test_simulated_distances_scatter_about_the_expected_one() -> None:
+    at = (1, 30, 500)
+    found = ScheduledQuadratic(Inverse(0.1, 0.5), 0.1, at, seeds=3000).values()
+    # Means over the last tenth of the steps.
+    windows = [(1,), (28, 29, 30), tuple(range(451, 501))]
+    expected = [
+        ExpectedQuadratic(Inverse(0.1, 0.5), 0.1, window).values().mean() for window in windows
+    ]
+    error = found.std(axis=0) / np.sqrt(3000)
+    assert (np.abs(found.mean(axis=0) - expected) < 4 * error).all()
 
 
 def test_a_fall_is_the_last_distance_over_an_earlier_one() -> None:
-    curve = ScheduledQuadratic(Inverse(0.1, 1.0), 0.1, (100, 20_000, 1000))
-    fall = ScheduledQuadratic(
-        Inverse(0.1, 1.0), 0.1, (100, 20_000, 1000), report="fall", since=1000
-    )
-    values = curve.values()
-    np.testing.assert_array_equal(fall.values(), values[:, 1] / values[:, 2])
+    at = (100, 20_000, 1000)
+    curve = ExpectedQuadratic(Inverse(0.1, 1.0), 0.1, at).values()
+    fall = ExpectedQuadratic(Inverse(0.1, 1.0), 0.1, at, report="fall", since=1000).values()
+    assert fall.tolist() == [curve[1] / curve[2]]
     with pytest.raises(ValueError, match="since"):
-        ScheduledQuadratic(Constant(), 0.1, (100,), report="fall")
+        ExpectedQuadratic(Constant(), 0.1, (100,), report="fall")
+    with pytest.raises(ValueError, match="not one of at"):
+        ExpectedQuadratic(Constant(), 0.1, (100,), report="fall", since=10)
 
 
 def rule(**changes: object) -> PlateauRule:

@@ -116,7 +116,7 @@ def test_without_schedules_there_is_no_gallery() -> None:
 @pytest.mark.parametrize("claim_id", claim_files([ROOT]))
 def test_figures_of_schedules_are_drawn(claim_id: str) -> None:
     verdict = judged(claim_id)
-    if verdict.claim.spec.figure.kind in ("schedules", "plateau_rules"):
+    if verdict.claim.spec.figure.kind in ("schedules", "plateau_rules", "distances"):
         figure = figures.draw(verdict)
         assert "incomplete" not in words(figure)
         assert any(axes.lines for axes in figure.axes)

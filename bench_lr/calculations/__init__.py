@@ -28,7 +28,11 @@ from bench_lr.calculations.quadratics import (
     QuadraticDescent,
     QuadraticThreshold,
 )
-from bench_lr.calculations.robbins_monro import RobbinsMonro, ScheduledQuadratic
+from bench_lr.calculations.robbins_monro import (
+    ExpectedQuadratic,
+    RobbinsMonro,
+    ScheduledQuadratic,
+)
 from bench_lr.calculations.schedules import RecursiveStepDecay, ScheduleSums, ScheduleValues
 from bench_lr.calculations.sparse_features import RareFeatures
 from bench_lr.calculations.statements import Statements
@@ -40,6 +44,7 @@ Calculation = Annotated[
     | RecursiveStepDecay
     | RobbinsMonro
     | ScheduledQuadratic
+    | ExpectedQuadratic
     | PlateauRule
     | QuadraticDescent
     | QuadraticThreshold
@@ -66,6 +71,7 @@ __all__ = [
     "ClassMix",
     "ClassMixDraws",
     "DoubleWell",
+    "ExpectedQuadratic",
     "LineLoss",
     "Logarithms",
     "NeededLr",

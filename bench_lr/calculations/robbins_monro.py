@@ -6,7 +6,7 @@ stochastic approximation method, Annals of Mathematical Statistics 22, 400-407).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -33,6 +33,7 @@ from bench_lr.schedules import (
 )
 
 _BLOCK = 1 << 15
+Ends = Annotated[tuple[Count, ...], Field(min_length=1)]
 Ints = npt.NDArray[np.int64]
 
 
@@ -76,36 +77,67 @@ class ScheduledQuadratic:
     r"""Stochastic gradient descent on :math:`\frac12 \lambda w^2` under a schedule.
 
     The gradient is :math:`\lambda w + \sigma \xi` with :math:`\xi` standard normal, the same draws
-    for every schedule. At a fixed LR the expected squared distance ends at the floor
-    :math:`\eta \sigma^2 / (\lambda (2 - \eta \lambda))`.
-
-    Looked at at each of `at`: the mean squared distance from the minimum over the tenth of the
-    steps that ends there. `report` ``curve`` is all of these; ``fall`` the last one as a multiple
-    of the one at `since`.
+    for every schedule. Looked at at each of `at`: the mean squared distance from the minimum over
+    the tenth of the steps that ends there.
     """
 
     schedule: Planned
     lr: Positive
-    at: Annotated[tuple[Count, ...], Field(min_length=1)]
+    at: Ends
+    curvature: Positive = 1.0
+    noise: Positive = 1.0
+    start: float = 1.0
+    seeds: Count = 8
+    kind: Literal["scheduled_quadratic"] = "scheduled_quadratic"
+
+    def values(self) -> Floats:
+        """Return the mean squared distances, shape (seeds, len(at))."""
+        return _simulated(self).copy()
+
+
+@dataclass(frozen=True)
+class ExpectedQuadratic:
+    r"""Expected squared distance from the minimum under `ScheduledQuadratic`: exact, no draws.
+
+    :math:`m \leftarrow (1 - \eta\lambda)^2 m + \eta^2\sigma^2`, whose floor at a fixed LR is
+    :math:`\eta \sigma^2 / (\lambda (2 - \eta \lambda))`. `report` ``curve`` is m after each of `at`
+    steps; ``fall`` the last of them as a multiple of the one after `since`.
+    """
+
+    schedule: Planned
+    lr: Positive
+    at: Ends
     curvature: Positive = 1.0
     noise: Positive = 1.0
     start: float = 1.0
     report: Literal["curve", "fall"] = "curve"
     since: Count | None = None
-    seeds: Count = 8
-    kind: Literal["scheduled_quadratic"] = "scheduled_quadratic"
+    kind: Literal["expected_quadratic"] = "expected_quadratic"
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless `since` is one of `at`, where it is needed."""
-        if self.report == "fall" and self.since not in self.at:
-            raise ValueError("since, one of at, with report: fall")
+        """Raise ValueError unless `since` is one of `at` where it is needed, and only there."""
+        if (self.report == "fall") != (self.since is not None):
+            raise ValueError("since with report: fall, and only with it")
+        if self.since is not None and self.since not in self.at:
+            raise ValueError(f"since ({self.since}) not one of at")
 
     def values(self) -> Floats:
-        """Return the mean squared distances, shape (seeds, len(at)), or their fall, (seeds,)."""
-        curve = _simulated(replace(self, report="curve", since=None))
+        """Return the expected squared distances, shape (len(at),), or their fall, shape (1,)."""
+        curve = self._curve()
         if self.since is None:
-            return curve.copy()
-        result: Floats = curve[:, np.argmax(self.at)] / curve[:, self.at.index(self.since)]
+            return curve
+        last, earlier = int(np.argmax(self.at)), self.at.index(self.since)
+        return np.array([curve[last] / curve[earlier]])
+
+    def _curve(self) -> Floats:
+        from bench_lr.calculations.robbins_monro_loops import expect
+
+        ends = np.asarray(self.at, dtype=np.int64)
+        moment, result = np.array([self.start**2]), np.full(ends.size, np.nan)
+        for first in range(0, max(self.at), _BLOCK):
+            now = np.arange(first, min(first + _BLOCK, max(self.at)), dtype=np.float64)
+            rates = self.lr * self.schedule.multiplier(Clock(now, now))
+            expect(moment, rates, self.curvature, self.noise, ends - first, result)
         return result
 
 

@@ -42,3 +42,29 @@ def descend(
                 if firsts[window] <= step < ends[window]:
                     totals[window, seed] += weight * weight
         weights[seed] = weight
+
+
+@compiled
+def expect(
+    moment: Floats, rates: Floats, curvature: float, noise: float, ends: Ints, result: Floats
+) -> None:
+    """Carry the expected squared weight through a block of steps.
+
+    Parameters
+    ----------
+    moment : array, shape (1,)
+        Changed in place.
+    rates : array, shape (steps,)
+    ends : array, shape (ends,)
+        Numbers of steps of the block after which the moment is noted.
+    result : array, shape (ends,)
+        Where it is noted.
+    """
+    now = moment[0]
+    for step in range(rates.size):
+        left = 1.0 - rates[step] * curvature
+        now = left * left * now + (rates[step] * noise) ** 2
+        for place in range(ends.size):
+            if ends[place] == step + 1:
+                result[place] = now
+    moment[0] = now
