@@ -1,4 +1,4 @@
-"""The loop of the noisy quadratic under a schedule, compiled; imported where it is first needed."""
+"""Loops of the noisy quadratic under a schedule, compiled; imported where first needed."""
 
 from __future__ import annotations
 
