@@ -15,6 +15,7 @@ from bench_lr.claims import claim_files, conf_roots, load_claims
 from bench_lr.claims.sources import Source, load_sources
 from bench_lr.criteria import CriterionResult
 from bench_lr.figures.gallery import draw_gallery
+from bench_lr.figures.ridge import draw_ridge, widest
 from bench_lr.figures.scoreboard import by_source, draw_scoreboard
 from bench_lr.figures.style import LOOKS
 from bench_lr.record_index import most_faithful
@@ -32,6 +33,7 @@ is in the [README](../README.md#how-to-read-a-verdict).
 
 ![Scoreboard of all recorded claims](scoreboard.png)
 """
+RIDGE = "![Best learning rate at each batch size, and the accuracy there](ridge.png)\n"
 GALLERY = "![Learning-rate schedules, each with its formula and its source](schedules.png)\n"
 
 
@@ -80,11 +82,18 @@ def write_scoreboard(root: Path) -> None:
     gallery = draw_gallery(shown)
     if gallery is not None:
         figures.save(gallery, root / "schedules")
+    ridge = None
+    if (grid := widest(shown)) is not None:
+        means = recorded.means(grid.claim, root)
+        ridge = draw_ridge([dataclasses.replace(grid, frame=means)])
+    if ridge is not None:
+        figures.save(ridge, root / "ridge")
     parts = [INTRODUCTION.rstrip(), _counts(shown, sources)]
     for source, members in by_source(shown).items():
         title = f": {sources[source].title}" if source in sources else ""
         parts += [f"## {markdown.escape(source + title)}", _table(members)]
-    parts += [markdown.not_testable(sources), "" if gallery is None else GALLERY.strip()]
+    parts.append(markdown.not_testable(sources))
+    parts += ["" if ridge is None else RIDGE.strip(), "" if gallery is None else GALLERY.strip()]
     text = "\n\n".join(filter(None, parts)) + "\n"
     write_atomic(root / "README.md", text.encode())
 

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bench_lr.changes import Change, Comparison, compare
 from bench_lr.findings import Finding, check_entries, entry_of, finding, finding_of
@@ -16,6 +16,9 @@ from bench_lr.record_index import folder as folder
 from bench_lr.schema import Claim
 from bench_lr.store import write_atomic
 from bench_lr.verdict import ClaimVerdict, VerdictWord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RecordError(Exception):
@@ -124,6 +127,32 @@ def write(verdict: ClaimVerdict, section: str, figure: Path, root: Path | None =
         write_atomic(target / "summary.csv", summary(verdict).encode())
         shutil.copyfile(figure, target / "figure.png")
     return target
+
+
+def means(claim: Claim, root: Path | None = None) -> pd.DataFrame:
+    """Return what is recorded of a claim's arms as results of one seed, which is their mean.
+
+    The mean is NaN where a run had diverged. Empty if there is no such record.
+
+    Raises
+    ------
+    RecordError
+        If the file is damaged.
+    """
+    import pandas as pd
+
+    path = (root or folder()) / claim.id / "summary.csv"
+    try:
+        table = pd.read_csv(path)
+        if "arm" not in table.columns:
+            return pd.DataFrame()
+        whole = table["count"] == claim.seeds
+        table = table.assign(seed=0, value=table["mean"].where(whole))
+        return table[["arm", "seed", "step", "epoch", "examples", "metric", "split", "value"]]
+    except FileNotFoundError:
+        return pd.DataFrame()
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError(f"{path} is damaged ({error!r}); restore it or record again") from error
 
 
 def summary(verdict: ClaimVerdict) -> str:

@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "distances": {},
     "sweep": {"mark_x": {0.5: "source: 0.5"}},
     "trajectories": {"metric": "accuracy", "target": 0.96, "window": (5, 10)},
+    "regimes": {"metric": "accuracy", "split": "validation"},
     "range_test": {"metric": "accuracy", "split": "validation", "printed": {0.3: "source"}},
     "bars": {"controls": ["lr=0.2"], "mark": {97.0: "source"}},
     "double_well": {"paths": ["noisy"]},

@@ -98,7 +98,7 @@ def phase_diagram(
         if not np.isfinite(cells.means).any():
             nothing(axes, "incomplete: no runs to show yet")
             continue
-        _map(axes, cells, name, metric_label(verdict, name, split))
+        draw_map(axes, cells, name, metric_label(verdict, name, split))
         _ridge(axes, cells, larger_is_better(name))
     return frame.figure
 
@@ -139,7 +139,7 @@ def slope(cells: Grid, larger: bool) -> tuple[float, float]:
     return float(power), float(offset)
 
 
-def _map(axes: Axes, cells: Grid, metric: str, label: str) -> None:
+def draw_map(axes: Axes, cells: Grid, metric: str, label: str) -> None:
     import seaborn as sns
     from matplotlib.colors import LogNorm
 
@@ -221,13 +221,13 @@ def _ridge(axes: Axes, cells: Grid, larger: bool) -> None:
         return
     columns = np.arange(len(cells.batch_sizes))
     heights = offset + power * np.log(np.asarray(cells.batch_sizes, dtype=float))
-    rows = _position(heights, np.log(np.asarray(cells.lrs)))
+    rows = row_position(heights, np.log(np.asarray(cells.lrs)))
     axes.plot(columns + 0.5, rows + 0.5, color=EXPECTED, lw=1.8, ls=(0, (4, 2)), zorder=2.5)
     axes.set_xlabel(f"batch size (dashed: best LR ∝ B^{power:.2f})".replace("-", "−"))
     axes.set(xlim=(0, len(cells.batch_sizes)), ylim=(0, len(cells.lrs)))
 
 
-def _position(heights: Floats, levels: Floats) -> Floats:
+def row_position(heights: Floats, levels: Floats) -> Floats:
     """Rows at which log learning rates stand, going on straight beyond the ends of the grid."""
     if levels.size < 2:
         return np.zeros_like(heights)

@@ -206,6 +206,11 @@ def numeric_scale(arms: Sequence[Arm]) -> tuple[float, ...] | None:
     return lrs if len(set(lrs)) == len(arms) and len(set(sizes)) == 1 else None
 
 
+def shared_but_grid(arms: Sequence[Arm]) -> bool:
+    """Whether arms differ in learning rate and batch size alone."""
+    return len({_rest(arm.runs[0]) for arm in arms if arm.runs}) == 1
+
+
 def _rest(run: RunConfig) -> str:
     plan = len(run.batches)
     optimizer = replace(run.optimizer, lr=1.0)

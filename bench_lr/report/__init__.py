@@ -11,6 +11,7 @@ from bench_lr.atomic import write_atomically
 from bench_lr.claims.sources import Source
 from bench_lr.figures.gallery import draw_gallery
 from bench_lr.figures.kept import drawn_from, is_kept
+from bench_lr.figures.ridge import draw_ridge
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.figures.winners import draw_winners
 from bench_lr.report.expectation import Expect, Unmet, unmet
@@ -75,6 +76,9 @@ def write_report(
     gallery = pictures / "schedules"
     if not is_kept(gallery, mark) and (all_schedules := draw_gallery(verdicts)) is not None:
         figures.save(all_schedules, gallery, mark)
+    ridge = pictures / "ridge"
+    if not is_kept(ridge, mark) and (best_rates := draw_ridge(verdicts)) is not None:
+        figures.save(best_rates, ridge, mark)
     texts = {
         "verdicts.json": as_json(verdicts, profile, sources),
         "junit.xml": as_junit(verdicts, expect, failures or {}),

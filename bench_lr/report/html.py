@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench_lr.claims.sources import NotTestable, Source
 from bench_lr.figures.gallery import cards
+from bench_lr.figures.ridge import widest
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
 from bench_lr.figures.winners import winners
@@ -81,6 +82,7 @@ def as_html(
         origin=origin_facts(merged(verdicts)),
         duration=duration,
         winners=bool(winners(verdicts)),
+        ridge=widest(verdicts) is not None,
         schedules=bool(cards(verdicts)),
         picture=lambda name: _embedded(pictures / Path(name).name),
     )

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from bench_lr.claims.sources import Source
 from bench_lr.figures.gallery import cards
+from bench_lr.figures.ridge import widest
 from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
 from bench_lr.figures.winners import winners
@@ -42,6 +43,8 @@ def as_markdown(
     ]
     if winners(verdicts):
         parts.append("![Best learning rate of each single seed](figures/winners.png)")
+    if widest(verdicts) is not None:
+        parts.append("![Best learning rate at each batch size](figures/ridge.png)")
     if cards(verdicts):
         parts.append("![Learning-rate schedules](figures/schedules.png)")
     for source, members in by_source(verdicts).items():
