@@ -181,6 +181,17 @@ def is_exact(spec: ClaimFile, name: str) -> bool:
     return not arms and not any(is_simulated(spec.calculations[c]) for c in calculations)
 
 
+def metric(spec: ClaimFile, name: str) -> str:
+    """Metric in whose units a derived quantity is, or an empty string if it is in none's."""
+    quantity = spec.derived.get(name)
+    if isinstance(quantity, Measured | BestValue):
+        return "" if quantity.measure.reduce in ("first", "onset") else quantity.measure.metric
+    if isinstance(quantity, Difference | LinearCombination):
+        found = {metric(spec, operand) for operand in operands(quantity)}
+        return found.pop() if len(found) == 1 else ""
+    return ""
+
+
 def derive(
     spec: ClaimFile, calculations: Mapping[str, Floats], arms: Mapping[str, ArmRuns] | None
 ) -> Derivation:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench_lr import figures, recorded
 from bench_lr.claims import claim_files, conf_roots, load_claims
+from bench_lr.claims.check import metric_judged
 from bench_lr.claims.sources import Source, load_sources
 from bench_lr.criteria import CriterionResult
 from bench_lr.figures.gallery import draw_gallery
@@ -145,7 +146,9 @@ def _restored(claim: Claim, entry: Mapping[str, Any]) -> ClaimVerdict:
         values = {name: value for name, value in item.items() if name in fields}
         for name in ("ci", "single_run_ci"):
             values[name] = None if values.get(name) is None else tuple(values[name])
-        judged.append(Judged(specs[item["id"]], CriterionResult(**{"p_value": None, **values})))
+        spec = specs[item["id"]]
+        result = CriterionResult(**{"p_value": None, **values})
+        judged.append(Judged(spec, result, metric_judged(claim, spec)))
     return ClaimVerdict(
         claim=claim,
         verdict=entry["verdict"],

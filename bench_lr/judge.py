@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench_lr import criteria
-from bench_lr.claims.check import criterion_params, selected_arms
+from bench_lr.claims.check import criterion_params, metric_judged, selected_arms
 from bench_lr.claims.settings import arm_value
 from bench_lr.criteria import CriterionError, CriterionResult
 from bench_lr.derived import ArmRuns, Derivation, derive, is_exact, needs_runs
@@ -79,7 +79,9 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
     derived = derive(claim.spec, calculations, None if obstacle else _arm_runs(claim, evidence))
     quantities = _Quantities(calculations, derived)
     judged = tuple(
-        _with_variants(claim, Judged(spec, result), evidence, quantities)
+        _with_variants(
+            claim, Judged(spec, result, metric_judged(claim, spec)), evidence, quantities
+        )
         for spec in claim.spec.criteria
         for result in [_evaluate(claim, spec, evidence, quantities, obstacle)]
     )

@@ -26,10 +26,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Judged:
-    """One criterion and its result; `variants` tell how robust the verdict is."""
+    """One criterion and its result.
+
+    `metric` is the one in whose units its numbers are, empty where there is none; `variants` tell
+    how robust the verdict is.
+    """
 
     spec: CriterionSpec
     result: CriterionResult
+    metric: str = ""
     variants: tuple[Variant, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:

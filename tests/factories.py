@@ -129,7 +129,7 @@ def judged(
         measure=Measure(metric=metric, reduce="mean_last", epochs=5),
         role=role,  # type: ignore[arg-type]
     )
-    return Judged(spec, CriterionResult(**fields))
+    return Judged(spec, CriterionResult(**fields), metric)
 
 
 def claim_verdict(

@@ -14,6 +14,7 @@ import pytest
 
 from bench_lr import looks
 from bench_lr.claims import load_claims
+from bench_lr.figures.numbers import shown
 from bench_lr.identity import run_id
 from bench_lr.judge import FRAME, combine, judge
 from bench_lr.schema import Claim
@@ -399,6 +400,36 @@ def test_the_other_kinds_take_quantities_as_arms(tmp_path: Path, store: Store) -
     fill(store, claim, accuracy=noisy)
     words = {j.spec.id: j.result.verdict for j in judge(claim, store).criteria}
     assert words == {**{f"c{i}": R for i in range(8)}, "control": R}
+
+
+def test_numbers_of_quantities_are_in_the_units_of_their_metric(
+    tmp_path: Path, store: Store
+) -> None:
+    steady = {"kind": "difference", "of": ["accuracy", "before"]}
+    before = {**QUANTITIES["accuracy"], "arm": "lr=0.2"}
+    first = {"metric": "accuracy", "reduce": "first", "at_least": 0.5, "otherwise": 9}
+    pair = {"treatment": "accuracy", "control": "before"}
+    kinds: list[dict[str, Any]] = [
+        {"kind": "superior", "params": pair},
+        {"kind": "stays_within", "params": {"arm": "steady", "low": 0.0}},
+        {"kind": "superior", "params": {**pair, "control": "loss"}},
+        {"kind": "stays_within", "params": {"arm": "twice", "low": 0.0}},
+        {"kind": "stays_within", "params": {"arm": "lr=0.5", "low": 0.0}, "measure": LAST},
+        {"kind": "stays_within", "params": {"arm": "lr=0.5", "low": 0.0}, "measure": first},
+    ]
+    claim = loaded(
+        tmp_path,
+        *GAIN,
+        put("derived", "before", value=before),
+        put("derived", "steady", value=steady),
+        put("derived", "twice", value={"kind": "scaled", "of": "accuracy", "by": 2}),
+        put("criteria", value=[{"id": f"c{i}", **item} for i, item in enumerate(kinds)]),
+    )
+    fill(store, claim, accuracy=noisy)
+    judged = judge(claim, store).criteria
+    assert [item.metric for item in judged] == ["accuracy", "accuracy", "", "", "accuracy", ""]
+    assert shown(judged[0]).estimate == "+1.00 pp"
+    assert shown(judged[5]).estimate == "1"
 
 
 def test_quantities_of_missing_runs_are_incomplete_for_that_reason(

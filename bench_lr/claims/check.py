@@ -11,7 +11,7 @@ from bench_lr.claims.derived import derived_problems
 from bench_lr.claims.measures import measure_problems
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.settings import arm_value, has_value
-from bench_lr.derived import chosen, needs_runs
+from bench_lr.derived import chosen, metric, needs_runs
 from bench_lr.schema import Claim, CriterionSpec, Measure
 
 NO_CHANGE = ("equivalent", "curves_match")
@@ -92,6 +92,14 @@ def criterion_params(claim: Claim, spec: CriterionSpec) -> dict[str, Any]:
         key = spec.order_by
         params["order"] = [a.name for a in sorted(arms, key=lambda arm: arm_value(arm, key))]
     return params
+
+
+def metric_judged(claim: Claim, spec: CriterionSpec) -> str:
+    """Metric in whose units a criterion's numbers are, or an empty string if there is none."""
+    if spec.measure is not None:
+        return "" if spec.measure.reduce in ("first", "onset") else spec.measure.metric
+    found = {metric(claim.spec, name) for name in selected_arms(claim, spec)}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _criteria_problems(claim: Claim) -> list[Problem]:

@@ -117,8 +117,7 @@ def number(value: float, *, signed: bool = False) -> str:
 
 
 def _unit(judged: Judged) -> tuple[float, str]:
-    kind, measure = judged.spec.kind, judged.spec.measure
-    accuracy = measure is not None and measure.metric == "accuracy"
+    kind, accuracy = judged.spec.kind, judged.metric == "accuracy"
     if kind in SHARES:
         return 100.0, " %"
     if kind in DIFFERENCES:
