@@ -116,7 +116,7 @@ def test_measures_in_words(what: Measure, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(0.1, 0.4), (1e-4, 8.0), (0.5, 1.0), (3, 3e7), (1e-12, 1e12)]
+    ("low", "high"), [(0.1, 0.4), (2310, 2980), (1e-4, 8.0), (0.5, 1.0), (3, 3e7), (1e-12, 1e12)]
 )
 def test_log_ticks_are_few_and_inside(low: float, high: float) -> None:
     ticks = log_ticks(low, high)

@@ -60,6 +60,29 @@ def test_lost_runs_are_counted_at_the_top() -> None:
     assert "✕" not in words(drawn({}))
 
 
+def test_of_many_lines_lost_runs_are_counted_together() -> None:
+    grid = [
+        arm(f"{lr} at {size}", lr=lr, batch_size=size)
+        for size in (8, 16, 32, 64)
+        for lr in (0.1, 0.5, 2.5)
+    ]
+    frame = rising({a.name: 0.9 for a in grid})
+    for size in (8, 16, 32, 64):
+        frame = diverge(frame, f"2.5 at {size}", range(6), after=2)
+    said = words(drawn({"hue": "batch_size"}, arms=grid, frame=frame))
+    assert "✕24" in said
+    assert "✕6" not in said
+
+
+def test_marks_outside_of_the_axes_are_left_out() -> None:
+    params = {"mark_x": {0.2: "here", 50.0: "nowhere"}, "measures": [{"metric": "accuracy"}] * 2}
+    fig = drawn({**params, "mark_y": {99.0: "printed"}})
+    assert "here" in words(fig)
+    assert "nowhere" not in words(fig)
+    assert ["printed" in [t.get_text() for t in axes.texts] for axes in fig.axes] == [True, False]
+    assert fig.axes[0].get_ylim()[1] > 99
+
+
 def test_seeds_are_paired_by_their_number() -> None:
     first = Sample(np.array([1.0, 2.0]), np.zeros(2, dtype=bool), (0, 1))
     second = Sample(np.array([5.0, 6.0]), np.zeros(2, dtype=bool), (1, 2))

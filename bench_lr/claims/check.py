@@ -212,6 +212,9 @@ def _figure_problems(claim: Claim) -> list[Problem]:
             if len(found) == before and _arms_known(claim):
                 found += _figure_name_problems(claim, key, spec.params[name])
                 found += _figure_measure_problems(claim, key, value)
+            ids = [criterion.id for criterion in claim.spec.criteria]
+            if name == "criterion" and value is not None and value not in ids:
+                found.append(unknown(claim.file, key, value, ids))
         elif parameter.default is parameter.empty:
             found.append(Problem(claim.file, f"figure.params.{name}", "nothing", "a value"))
     return found
@@ -221,7 +224,7 @@ def _figure_name_problems(claim: Claim, key: str, value: Any) -> Iterator[Proble
     """Names and patterns of a figure that no arm, calculation or derived quantity has."""
     names = _names(claim)
     name = key.rpartition(".")[2]
-    if name == "derived":
+    if name in ("derived", "classes"):
         names = [*claim.spec.calculations, *claim.spec.derived]
     for pattern in _patterns(name, value):
         if pattern not in names and (
@@ -241,6 +244,8 @@ def _patterns(name: str, value: Any) -> Iterator[str]:
             yield from inner if isinstance(inner, Mapping) else [key]
     elif name == "derived" and isinstance(value, list):
         yield from value
+    elif name == "classes" and value is not None:
+        yield from (quantity for conditions in value.values() for quantity in conditions)
 
 
 def _figure_measure_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:

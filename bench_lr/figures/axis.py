@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 MANY = 9
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+UNEVEN = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+"""Leading digits of ticks, even steps first, from close together to far apart."""
 
 
 def plain_log(axis: Axis, low: float, high: float) -> None:
@@ -41,10 +44,12 @@ def panel_width(axes: Axes) -> float:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive ones: powers of ten, and 2 and 5 times them where few."""
+    """Round numbers between two positive ones, as close together as leaves them few."""
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        ticks = [d * 10.0**e for e in range(first, last + 1) for d in digits]
+    even = [[k * step for k in range(round(1 / step), round(10 / step))] for step in STEPS]
+    ticks: list[float] = []
+    for digits in [*even, *map(list, UNEVEN)]:
+        ticks = [float(f"{d * 10.0**e:.12g}") for e in range(first, last + 1) for d in digits]
         ticks = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
         if len(ticks) <= MANY:
             return ticks

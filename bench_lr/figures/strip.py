@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench_lr.figures.series import Floats
-from bench_lr.figures.style import FAINT, Colour, readable
+from bench_lr.figures.style import FAINT, MUTED, Colour, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ROWS = 3
+"""Lines up to which each has a row of its own; of more, all have one together."""
 ROW = 0.05
 """Height of a row, in shares of the panel."""
 
@@ -31,12 +33,25 @@ class Lost:
         return any(self.diverged) or any(self.capped)
 
 
+def _pooled(lines: Sequence[Lost]) -> Lost:
+    """Lost runs of all lines together."""
+    every = np.unique(np.concatenate([line.x for line in lines]))
+    sums = np.zeros((2, every.size), dtype=int)
+    for line in lines:
+        place = np.searchsorted(every, line.x)
+        np.add.at(sums[0], place, line.diverged)
+        np.add.at(sums[1], place, line.capped)
+    return Lost(MUTED, every, sums[0].tolist(), sums[1].tolist())
+
+
 def draw_lost(axes: Axes, lines: Sequence[Lost]) -> None:
     """Make room at the top of `axes` for a row a line that lost runs, and fill it.
 
     The y limits must be final but for this.
     """
     rows = [line for line in lines if line]
+    if len(rows) > ROWS:
+        rows = [_pooled(rows)]
     if not rows:
         return
     share = ROW * len(rows) + 0.025

@@ -123,7 +123,7 @@ def sweep(
     guide_slope : float, optional
         The slope that the source states, drawn dashed through the middle of each fitted line.
     mark_x, mark_y : mapping of value to text, optional
-        The source's values, drawn as dashed lines with their text.
+        The source's values, drawn as dashed lines with their text; those of y in the first panel.
     log_x, log_y : bool
         Logarithmic axes.
     ylim : pair of float, optional
@@ -134,12 +134,14 @@ def sweep(
     columns = _columns(verdict, x, measures, hue, lines, arms, derived, best)
     drawn = [line for _, group, _ in columns for line in group]
     how: Centre = centre or ("geometric" if fit else "mean")
-    lost = any(sample.diverged or sample.capped.any() for line in drawn for sample in line.samples)
+    every = [sample for line in drawn for sample in line.samples]
+    lost = ["✕ runs that diverged (left out)"] if any(s.diverged for s in every) else []
+    lost += ["△ runs that never reached the target"] if any(s.capped.any() for s in every) else []
     notes = [_centre_note(drawn, how, "Dots and bars" if fit else "Line and band")]
     if any(best_point(line, how, way) is not None for _, group, way in columns for line in group):
         notes.append("ring: the best of its line, among points where no run diverged")
     if lost:
-        notes.append("at the top: ✕ runs diverged (left out), △ never reached the target")
+        notes.append(f"at the top: {', '.join(lost)}")
     if fit == "power":
         notes.append("slopes: mean over seeds of log-log lines, with 95 % t interval")
     several = len({line.title for line in drawn}) > 1
@@ -151,25 +153,26 @@ def sweep(
         body=4.3,
     )
     for axes, (label, group, direction) in zip(frame.axes, columns, strict=True):
-        axes.set_ylabel(y_label if y_label and axes is frame.axes[0] else label)
+        first = axes is frame.axes[0]
+        axes.set_ylabel(y_label if y_label and first else label)
         axes.set_xlabel(x_label or _x_label(x, derived))
         if not any(sample.finite.size for line in group for sample in line.samples):
-            lost = any(sample.values.size for line in group for sample in line.samples)
-            nothing(axes, "every run diverged" if lost else "incomplete: no runs to show yet")
+            some = any(sample.values.size for line in group for sample in line.samples)
+            nothing(axes, "every run diverged" if some else "incomplete: no runs to show yet")
             continue
         axes.set_xscale("log" if log_x else "linear")
         axes.set_yscale("log" if log_y else "linear")
         _lines(axes, group, how, direction, joined=fit is None)
         _x_axis(axes, group, log_x)
-        limits = ylim or _limits(group, how, direction, log_y)
+        limits = ylim or _limits(group, how, direction, log_y, [*(mark_y or {})] if first else [])
         axes.set_ylim(*limits)
         if log_y:
             plain_log(axes.yaxis, *limits)
         slopes = _fits(axes, group, guide_slope) if fit == "power" else {}
         draw_lost(axes, [_lost(line) for line in group])
-        _marks(axes, mark_x or {}, mark_y or {}, limits, direction)
+        _marks(axes, mark_x or {}, (mark_y or {}) if first else {}, limits, direction)
         if several:
-            _label(axes, group, how, slopes, first=axes is frame.axes[0])
+            _label(axes, group, how, slopes, first=first)
         elif slopes:
             axes.set_title(next(iter(slopes.values())), loc="left", size=10, color=INK)
     return frame.figure
@@ -354,28 +357,32 @@ def _lines(axes: Axes, lines: Sequence[Line], how: Centre, direction: int, *, jo
             face = "white" if sample.diverged or sample.capped.any() else line.colour
             look: dict[str, Any] = {"mec": line.colour, "mfc": face, "mew": 1.3}
             axes.plot(at, value, marker="o", ms=5, ls="", zorder=4, **look)
-    for line in present:
-        _ring(axes, line, how, direction)
+    _rings(axes, present, how, direction)
 
 
-def _ring(axes: Axes, line: Line, how: Centre, direction: int) -> None:
-    place = best_point(line, how, direction)
-    if place is None:
-        return
-    at, value = float(line.x[place]), float(line.centre(how)[0][place])
-    ring: dict[str, Any] = {"mfc": "none", "mec": INK, "mew": 1.4}
-    axes.plot(at, value, marker="o", ms=10.5, ls="", zorder=5, **ring)
-    axes.annotate(
-        f"{at:.4g}",
-        (at, value),
-        (0, 8 * direction),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if direction > 0 else "top",
-        size=8.5,
-        color=INK,
-        zorder=6,
-    )
+def _rings(axes: Axes, lines: Sequence[Line], how: Centre, direction: int) -> None:
+    """Ring the best point of each line and name its x, once for lines that agree."""
+    outermost: dict[float, float] = {}
+    for line in lines:
+        place = best_point(line, how, direction)
+        if place is None:
+            continue
+        at, value = float(line.x[place]), float(line.centre(how)[0][place])
+        ring: dict[str, Any] = {"mfc": "none", "mec": INK, "mew": 1.4}
+        axes.plot(at, value, marker="o", ms=10.5, ls="", zorder=5, **ring)
+        outermost[at] = max(outermost.get(at, value), value, key=lambda v: direction * v)
+    for at, value in outermost.items():
+        axes.annotate(
+            f"{at:.4g}",
+            (at, value),
+            (0, 8 * direction),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if direction > 0 else "top",
+            size=8.5 if len(outermost) < 4 else 7.5,
+            color=INK,
+            zorder=6,
+        )
 
 
 def _x_axis(axes: Axes, lines: Sequence[Line], log: bool) -> None:
@@ -404,7 +411,9 @@ def _x_axis(axes: Axes, lines: Sequence[Line], log: bool) -> None:
     axes.minorticks_off()
 
 
-def _limits(lines: Sequence[Line], how: Centre, direction: int, log: bool) -> tuple[float, float]:
+def _limits(
+    lines: Sequence[Line], how: Centre, direction: int, log: bool, marks: Sequence[float]
+) -> tuple[float, float]:
     """Limits that show at least three quarters of the points, the best ones, and their seeds."""
     middles = np.concatenate([line.centre(how)[0] for line in lines if line.x.size])
     seeds = np.concatenate([s.finite for line in lines for s in line.samples])
@@ -418,6 +427,8 @@ def _limits(lines: Sequence[Line], how: Centre, direction: int, log: bool) -> tu
         if abs(worst - best) > 2.5 * abs(most - best):
             far = most - direction * 0.15 * abs(most - best)
             low, high = (far, high) if direction > 0 else (low, far)
+    shown = [float(np.log(v)) if log else float(v) for v in marks if v > 0 or not log]
+    low, high = min([low, *shown]), max([high, *shown])
     pad = 0.07 * (high - low) or 0.02 * abs(high) or 1.0
     low, high = low - pad, high + pad * (1.6 if direction > 0 else 1.0)
     if direction < 0:
@@ -474,19 +485,28 @@ def _marks(
 ) -> None:
     style: dict[str, Any] = {"color": EXPECTED, "lw": 1.2, "ls": (0, (4, 2)), "zorder": 1.5}
     text: dict[str, Any] = {"size": 8.5, "color": EXPECTED, "textcoords": "offset points"}
-    for at, words in xs.items():
-        axes.axvline(float(at), **style)
-        # Away from the best points: below a peak, above a valley.
+    left, right = axes.get_xlim()
+    # Text outside of the panel would be given room.
+    inside = {float(at): words for at, words in xs.items() if left <= float(at) <= right}
+    for place, (at, words) in enumerate(inside.items()):
+        axes.axvline(at, **style)
+        # Away from the best points, below a peak and above a valley, one under the other.
         up = direction < 0
+        late = (
+            float(axes.transAxes.inverted().transform(axes.transData.transform((at, 0)))[0]) > 0.6
+        )
         axes.annotate(
             words,
-            (float(at), limits[1 if up else 0]),
-            (3, -4 if up else 4),
-            rotation=90,
+            (at, limits[1 if up else 0]),
+            (-4 if late else 4, (-4 - 12 * place) if up else (5 + 12 * place)),
+            ha="right" if late else "left",
             va="top" if up else "bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             **text,
         )
     for at, words in ys.items():
+        if not limits[0] <= float(at) <= limits[1]:
+            continue
         axes.axhline(float(at), **style)
         axes.annotate(words, (0.012, float(at)), (0, 3), xycoords=_across(axes), **text)
 

@@ -283,6 +283,21 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "'lr=0.*'",
         "lr=0.2, lr=0.5, lr=0.8",
     ),
+    "condition of a figure on what is not derived": (
+        put(
+            "figure",
+            value={"kind": "trajectories", "params": {"classes": {"low": {"drop": [None, 1]}}}},
+        ),
+        "figure.params.classes",
+        "'drop'",
+        "nothing",
+    ),
+    "criterion that a figure looks at, but there is none": (
+        put("figure", value={"kind": "regimes", "params": {"criterion": "bset"}}),
+        "figure.params.criterion",
+        "'bset'",
+        "best",
+    ),
     "measure of a figure that runs do not have": (
         put("figure", value={"kind": "bars", "params": {"measures": [{"metric": "accurcy"}]}}),
         "figure.params.measures.0.metric",
