@@ -20,6 +20,7 @@ from tests.stored import fill
 mpl.use("Agg")
 
 CALCULATED, COUNTED = "ai_edu/step_decay_table", "ai_edu/half_batch_double_iterations"
+TRAINED = "ai_edu/best_lr_batch_16"
 
 
 @pytest.fixture
@@ -75,17 +76,17 @@ def test_what_is_unfit_is_left_out_and_said(
     left_out = evidence.record(
         [
             judged(CALCULATED),
-            judged(COUNTED, provenance={"dirty": True}),
+            judged(TRAINED, provenance={"dirty": True}),
             judged("ai_edu/fast_start_0p8", skip=[("lr=0.5", 0)]),
         ],
         root,
     )
     assert len(left_out) == 2
-    assert COUNTED in left_out[0]
+    assert TRAINED in left_out[0]
     assert "uncommitted" in left_out[0]
     assert "1 of 20 runs are missing" in left_out[1]
     assert (root / CALCULATED).is_dir()
-    assert not (root / COUNTED).exists()
+    assert not (root / TRAINED).exists()
     assert not (root / "ai_edu" / "fast_start_0p8").exists()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from bench_lr.calculations.words import Count, Numbers, Positives
 from bench_lr.schedules import Floats
@@ -13,23 +14,42 @@ from bench_lr.schedules import Floats
 
 @dataclass(frozen=True)
 class Updates:
-    """Parameter updates of a training: one a batch, the last partial batch included or not."""
+    """Parameter updates of a training: one a batch, the last partial batch included or not.
+
+    ``batches``, a list of ``[epochs, batch size]``, counts a training whose batch size changes; it
+    replaces ``batch_size`` and ``epochs``.
+    """
 
     train_size: Count
-    batch_size: Count
-    epochs: Count
+    batch_size: Count | None = None
+    epochs: Count | None = None
     drop_last: bool = False
+    batches: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=1)] | None = None
     kind: Literal["updates"] = "updates"
 
     def __post_init__(self) -> None:
-        """Raise ValueError if every batch would be dropped."""
-        if self.drop_last and self.batch_size > self.train_size:
+        """Raise ValueError for a plan that is missing, double, or drops every batch."""
+        plain = (self.batch_size, self.epochs)
+        if None in plain if self.batches is None else plain != (None, None):
+            raise ValueError("give batch_size and epochs, or batches in place of both")
+        if self.drop_last and max(size for _, size in self._plan()) > self.train_size:
             raise ValueError("no batch is full: drop_last leaves nothing to train on")
 
     def values(self) -> Floats:
         """Return their number, shape (1,)."""
-        whole, rest = divmod(self.train_size, self.batch_size)
-        return np.array([self.epochs * (whole + (rest > 0 and not self.drop_last))], np.float64)
+        return np.array([sum(n * self._in_epoch(size) for n, size in self._plan())], np.float64)
+
+    def _plan(self) -> tuple[tuple[int, int], ...]:
+        """Epochs and batch size of each stretch."""
+        if self.batches is None:
+            assert self.epochs is not None
+            assert self.batch_size is not None
+            return ((self.epochs, self.batch_size),)
+        return self.batches
+
+    def _in_epoch(self, batch_size: int) -> int:
+        whole, rest = divmod(self.train_size, batch_size)
+        return whole + (rest > 0 and not self.drop_last)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,32 @@ def test_updates_are_those_of_a_data_loader(size: int, drop_last: bool) -> None:
 def test_no_full_batch_leaves_nothing_to_train_on() -> None:
     with pytest.raises(ValueError, match="drop_last"):
         Updates(10, 11, 1, drop_last=True)
+    with pytest.raises(ValueError, match="drop_last"):
+        Updates(10, batches=((1, 5), (1, 11)), drop_last=True)
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_updates_of_growing_batches_are_those_of_a_loader_an_epoch(drop_last: bool) -> None:
+    data = torch.utils.data.TensorDataset(torch.zeros(100))
+    sizes = [7] * 3 + [35] * 2 + [100]
+    loaders = [torch.utils.data.DataLoader(data, size, drop_last=drop_last) for size in sizes]
+    counted = Updates(100, batches=((3, 7), (2, 35), (1, 100)), drop_last=drop_last)
+    assert counted.values()[0] == sum(len(loader) for loader in loaders)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"batch_size": 8},
+        {"epochs": 3},
+        {"batches": ((1, 8),), "epochs": 1},
+        {"batches": ((1, 8),), "batch_size": 8},
+    ],
+)
+def test_updates_want_one_plan(words: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="batches"):
+        Updates(100, **words)
 
 
 def test_powers_and_logarithms_undo_each_other() -> None:
