@@ -126,6 +126,11 @@ def test_log_ticks_are_few_and_inside(low: float, high: float) -> None:
     assert len({plain(tick) for tick in ticks}) == len(ticks)
 
 
+def test_rates_in_single_precision_are_at_their_ticks() -> None:
+    ticks = log_ticks(float(np.float32(0.1)), float(np.float32(0.4)))
+    assert (ticks[0], ticks[-1]) == (0.1, 0.4)
+
+
 def test_ticks_far_from_one_are_powers_of_ten() -> None:
     assert [plain(v) for v in (0.25, 1000, 1e-6, 5e8)] == ["0.25", "1,000", "10⁻⁶", "5·10⁸"]
 

@@ -50,7 +50,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     ticks: list[float] = []
     for digits in [*even, *map(list, UNEVEN)]:
         ticks = [float(f"{d * 10.0**e:.12g}") for e in range(first, last + 1) for d in digits]
-        ticks = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
+        # Rates that were stored in single precision are a little off.
+        ticks = [t for t in ticks if low * (1 - 1e-6) <= t <= high * (1 + 1e-6)]
         if len(ticks) <= MANY:
             return ticks
     return ticks[:: -(-len(ticks) // MANY)]

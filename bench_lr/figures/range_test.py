@@ -101,7 +101,7 @@ def range_test(
         notes,
         widths=[1.0] * columns,
         rows=rows,
-        width=float(np.clip(4.6 * columns, 8.5, 13.0)),
+        width=float(np.clip(3.6 * columns, 8.0, 11.0)),
         body=4.4 if rows == 1 else 3.7 * rows,
     )
     for axes in frame.axes[max(len(sweeps), 1) :]:
@@ -176,7 +176,7 @@ def _sweeps(
 
 
 def _limits(sweeps: Sequence[Sweep], log: bool) -> tuple[float, float]:
-    """Limits that show the falls; a loss that soars may leave the panel."""
+    """Limits that show the falls, with room at the foot; a loss that soars may leave the panel."""
     every = np.concatenate([sweep.losses[np.isfinite(sweep.losses)] for sweep in sweeps])
     every = every[(every > 0) | (not log)]
     if not every.size:
@@ -185,9 +185,9 @@ def _limits(sweeps: Sequence[Sweep], log: bool) -> tuple[float, float]:
     high = min(float(every.max()), (20 if log else 4) * middle)
     if log:
         pad = (high / low) ** 0.06 if high > low else 1.5
-        return low / pad, high * pad
+        return low / pad**4, high * pad
     pad = 0.06 * (high - low) or 1.0
-    return low - pad, high + pad
+    return low - 4 * pad, high + pad
 
 
 def _panel(
@@ -211,6 +211,7 @@ def _panel(
     _onsets(axes, sweep, log)
     _printed(axes, printed, log)
     axes.set_xlabel("log₁₀ of the learning rate" if log else "learning rate")
+    axes.locator_params(axis="x", nbins=5)
     if log:
         _rates_above(axes, sweep.lrs)
 

@@ -89,7 +89,7 @@ def draw_ridge(verdicts: Sequence[ClaimVerdict]) -> Figure | None:
     if not np.isfinite(cells.means).any():
         return None
     # Room of the cells, their axes and the bar, and of head and foot, in inches.
-    width = max(7.2, 2.6 + 0.72 * len(cells.batch_sizes))
+    width = max(7.2, 2.6 + 0.6 * len(cells.batch_sizes))
     height = 2.1 + 0.36 * len(cells.lrs)
     with theme():
         fig = Figure(figsize=(width, height))

@@ -157,7 +157,7 @@ def draw_trajectories(
         notes,
         widths=[1.0] * columns,
         rows=lines,
-        width=float(np.clip(5.2 * columns, 8.5, 13.0)),
+        width=float(np.clip(5.0 * columns, 8.0, 11.0)),
         body=4.4 if lines == 1 else 3.4 * lines,
     )
     for axes in frame.axes[len(drawn) :]:
