@@ -168,6 +168,10 @@ class Resolver:
         for name in ("drop_last", "dtype", "order", "timed"):
             if name in setting:
                 content[name] = setting[name]
+        if self._profile.max_train_size is not None and isinstance(task.get("train_size"), int):
+            # What is left of the training set may be less than one of the claim's batches.
+            fits = all(size <= task["train_size"] for _, size in batches)
+            content["drop_last"] = bool(content.get("drop_last")) and fits
         if "stop_at" in setting:
             content["stop_at"] = config_dict(setting["stop_at"])
         run = parse(RunConfig, content, file, "", problems)

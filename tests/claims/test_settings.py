@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench_lr.budget import budget
 from bench_lr.claims import arm_value, load_profile
 from bench_lr.claims.settings import has_value, merged
 from bench_lr.schema import (
@@ -251,3 +252,13 @@ def test_adam_and_adagrad_resolve_with_settings_and_overrides(tmp_path: Path) ->
         tmp_path, put("train", "optimizer", value=given), put("train", "weight_decay", value=0.1)
     ).arms[0]
     assert arm.runs[0].optimizer == AdagradConfig(0.2, 1e-8, 0.1, 0.1)
+
+
+def test_a_plumbing_test_takes_steps_even_where_a_batch_exceeds_what_is_left(
+    tmp_path: Path,
+) -> None:
+    edits = put("train", "batch_size", value=4096), put("train", "drop_last", value=True)
+    claim = loaded(tmp_path, *edits, profile="smoke")
+    run = claim.arms[0].runs[0]
+    assert run.task.train_size < 4096
+    assert budget(run).updates == run.epochs
