@@ -39,11 +39,16 @@ from bench_lr.schema import (
     Ratio,
     Scaled,
     SketchDistance,
+    ValueNear,
 )
 from bench_lr.tables import Floats
 
 SKETCH = re.compile(r"displacement_(\d+)")
 """Metrics (on split train) that are the entries of a sketch of the displacement."""
+
+
+_SLACK = 1e-9
+"""Logarithms that differ by less are equal."""
 
 
 class DerivedError(MeasureError):
@@ -92,7 +97,7 @@ def operands(quantity: Derived) -> tuple[str, ...]:
             return of
         case LinearCombination(terms=terms):
             return tuple(terms)
-        case Scaled(of=one) | Entry(of=one):
+        case Scaled(of=one) | Entry(of=one) | ValueNear(of=one):
             return (one,)
     return ()
 
@@ -104,7 +109,7 @@ def arm_patterns(quantity: Derived) -> tuple[str, ...]:
             return (arm,)
         case SketchDistance(of=of):
             return of
-        case BestSetting(arms=arms) | BestValue(arms=arms):
+        case BestSetting(arms=arms) | BestValue(arms=arms) | ValueNear(arms=arms):
             return arms
     return ()
 
@@ -270,6 +275,10 @@ def _value(quantity: Derived, given: Mapping[str, _Operand], arms: Mapping[str, 
             return np.where(np.isnan(best), np.nan, settings[place])
         case BestValue(arms=patterns, measure=what, larger_is_better=larger):
             return _best([_measured(arms[n], what) for n in chosen(patterns, arms)], larger)[0]
+        case ValueNear(of=one, arms=patterns, measure=what, by=key):
+            names = sorted(chosen(patterns, arms), key=lambda name: arms[name].setting(key))
+            settings = np.array([arms[name].setting(key) for name in names])
+            return _near(given[one], settings, [_measured(arms[name], what) for name in names])
         case SketchDistance(of=(first, second), at=at):
             return _distance(arms[first], arms[second], at, first)
 
@@ -312,6 +321,33 @@ def _best(columns: Sequence[Floats], larger: bool) -> tuple[Floats, npt.NDArray[
     scores = np.where(np.isnan(table), -np.inf, table if larger else -table)
     place = scores.argmax(axis=1)
     return table[np.arange(len(place)), place], place
+
+
+def _near(wanted: _Operand, settings: Floats, columns: Sequence[Floats]) -> Floats:
+    """Value of each seed in the column whose setting is nearest to what is wanted."""
+    table = np.stack(columns, axis=1)
+    if wanted.table.shape[1] > 1:
+        raise MeasureError(f"{wanted.name} has several values a seed; one is needed")
+    if bool((wanted.table <= 0).any()) or settings[0] <= 0:
+        raise MeasureError(f"{wanted.name} and the settings it is near must be positive")
+    column = wanted.table[:, 0]
+    if not wanted.exact and column.size != len(table):
+        raise MeasureError(f"the seeds are not the same ({wanted.name}: {column.size})")
+    at = np.broadcast_to(np.log(column), (len(table),))
+    grid = np.log(settings)
+    if grid.size > 1:
+        low, high = grid[0] - (grid[1] - grid[0]) / 2, grid[-1] + (grid[-1] - grid[-2]) / 2
+        outside = (at < low - _SLACK) | (at > high + _SLACK)
+        if bool(outside.any()):
+            far = np.exp(at[outside][0])
+            raise MeasureError(
+                f"{wanted.name} is {far:.3g} in a seed, outside what the arms have, "
+                f"{settings[0]:g} to {settings[-1]:g}"
+            )
+    apart = np.abs(at[:, None] - grid)
+    place = np.argmax(apart <= apart.min(axis=1, keepdims=True) + _SLACK, axis=1)
+    values: Floats = np.where(np.isnan(at), np.nan, table[np.arange(len(table)), place])
+    return values
 
 
 def _distance(first: ArmRuns, second: ArmRuns, at: float | None, name: str) -> Floats:

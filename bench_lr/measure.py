@@ -156,7 +156,10 @@ def _onset(results: Results, what: Measure) -> Floats:
 
 
 def _risen(lrs: Floats, losses: Floats, rise: float, otherwise: float) -> float:
-    """LR of the first of the stretches at one LR whose mean loss has risen."""
+    """LR of the first of the stretches at one LR, up to the first fall of it, whose loss has risen."""
+    falls = np.flatnonzero(np.diff(lrs) < 0)
+    if falls.size:
+        lrs, losses = lrs[: falls[0] + 1], losses[: falls[0] + 1]
     starts = np.flatnonzero(np.diff(lrs, prepend=np.nan) != 0)
     lowest = np.inf
     for start, stop in itertools.pairwise([*starts.tolist(), len(lrs)]):

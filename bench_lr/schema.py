@@ -380,7 +380,8 @@ class Measure:
     metric is `at_most` or `at_least` a number, and `otherwise` for a run that never gets there.
     ``onset`` is the LR at which the loss of a range test rises: over the consecutive evaluations at
     one LR the mean is taken, and the first LR is given whose mean is above `rise` times the
-    smallest mean of the LRs before it, or not finite; `otherwise` where there is none. Split
+    smallest mean of the LRs before it, or not finite; `otherwise` where there is none before the LR
+    falls again, which ends a round (`from_epoch` is the first evaluation of the round). Split
     ``train`` is the mean over the minibatches since the last evaluation.
     """
 
@@ -496,6 +497,22 @@ class BestValue:
 
 
 @dataclass(frozen=True)
+class ValueNear:
+    """In each seed, the metric of the arm whose setting (`by`) is nearest, as a ratio, to `of`.
+
+    Of two that are equally near, the smaller setting. A quantity farther outside the settings of
+    the arms than half way to what would be the next cannot be judged: it has no arm near it. NaN
+    where the quantity is, and where the arm has diverged.
+    """
+
+    of: Text
+    arms: Annotated[tuple[Text, ...], Field(min_length=1)]
+    measure: Measure
+    by: ArmKey
+    kind: Literal["value_near"] = "value_near"
+
+
+@dataclass(frozen=True)
 class SketchDistance:
     r"""How far apart two arms have gone from the same start: |a - b| / |a|.
 
@@ -519,6 +536,7 @@ Derived = Annotated[
     | Entry
     | BestSetting
     | BestValue
+    | ValueNear
     | SketchDistance,
     Field(discriminator="kind"),
 ]

@@ -177,6 +177,66 @@ def test_a_diverged_arm_is_never_best() -> None:
         np.testing.assert_equal(found["setting"], [2, 1])
 
 
+def near(of: str, *arms: str) -> dict[str, Any]:
+    return {
+        "kind": "value_near",
+        "of": of,
+        "arms": list(arms or ["*"]),
+        "measure": {"metric": "accuracy"},
+        "by": "lr",
+    }
+
+
+def test_the_value_near_a_quantity_is_that_of_the_arm_whose_setting_is_the_nearest_ratio() -> None:
+    # Seeds want 0.1, 0.2, 0.4 and 0.8; then 0.14 to 1.13, 0.4 being the largest there is.
+    found = worked_out(
+        rate={"kind": "scaled", "of": "runs", "by": 0.1},
+        half={"kind": "scaled", "of": "runs", "by": 0.05},
+        exact=near("rate", "slow", "mid", "fast"),
+        lower=near("half"),
+        middle=near("constant"),
+        constant={"kind": "scaled", "of": "one", "by": 0.4 / 2**0.5 / 0.5},
+    )
+    # 0.8 is a whole step of the grid beyond its end, and so is 0.05.
+    assert set(found.failures) == {"exact", "lower"}
+    assert "rate is 0.8 in a seed, outside what the arms have, 0.1 to 0.4" in (
+        found.failures["exact"]
+    )
+    # Half way between 0.2 and 0.4, the smaller.
+    np.testing.assert_equal(found.values["middle"], [0.7, 0.6, 0.8, NAN])
+    found = worked_out(
+        rate={"kind": "linear", "terms": {"runs": 0.02, "one": 0.2}},
+        value=near("rate"),
+    )
+    # 0.12, 0.14 (under the geometric mean of 0.1 and 0.2), 0.18, 0.26.
+    np.testing.assert_equal(found.values["value"], [0.6, 0.7, 0.8, NAN])
+
+
+def test_near_nothing_is_nothing_and_near_less_than_nothing_an_error() -> None:
+    found = worked_out(
+        lost=measured("slow"),
+        value=near("lost", "mid", "fast"),
+        negative=near("minus"),
+        minus={"kind": "scaled", "of": "one", "by": -1},
+        wide=near("curves"),
+        short=near("few"),
+    )
+    assert found.failures.keys() == {"value", "negative", "wide", "short"}
+    for name, words in {
+        "value": "outside what the arms have",
+        "negative": "must be positive",
+        "wide": "several values",
+        "short": "seeds are not the same",
+    }.items():
+        assert words in found.failures[name]
+    arms = {
+        "low": arm({"accuracy": [[0.5, NAN], [0.5, 0.6]]}, lr=0.5),
+        "high": arm({"accuracy": [[0.5, 0.7], [0.5, 0.8]]}, lr=1.0),
+    }
+    found = worked_out(arms, lost=measured("low"), value=near("lost"))
+    np.testing.assert_equal(found.values["value"], [NAN, 0.6])
+
+
 def sketches(vectors: np.ndarray) -> dict[str, list[list[float]]]:
     """Metrics of displacements (seeds, epochs, size), of which every entry is kept."""
     entries = {f"displacement_{i:03d}": vectors[:, :, i].tolist() for i in range(vectors.shape[2])}

@@ -281,9 +281,16 @@ def test_how_much_is_a_rise_and_from_where_can_be_said() -> None:
     assert waited(tables, reduce="onset", otherwise=9.0) == [0.2, 0.2]
     assert waited(tables, reduce="onset", from_epoch=3, otherwise=9.0) == [0.4, 9]
     assert waited(tables, reduce="onset", from_epoch=3, rise=1.2, otherwise=9.0) == [9, 9]
-    # A rate that comes back is a stretch of its own.
-    cycle = [followed([5, 4, 4, 9], lrs=[0.1, 0.2, 0.2, 0.1])]
-    assert waited(cycle, reduce="onset", otherwise=9.0) == [0.1]
+
+
+def test_an_onset_is_of_one_round_of_rising_rates() -> None:
+    rounds = [followed([5, 4, 9, 2, 2, 2], lrs=[0.1, 0.2, 0.3, 0.2, 0.2, 0.3])]
+    assert waited(rounds, reduce="onset", otherwise=7.0) == [0.3]
+    # In the second round it does not rise; what it was in the first does not count.
+    assert waited(rounds, reduce="onset", from_epoch=4, otherwise=7.0) == [7.0]
+    # Where the rate falls a round ends, without a rise too.
+    falling = [followed([5, 4, 4, 9], lrs=[0.1, 0.2, 0.2, 0.1])]
+    assert waited(falling, reduce="onset", otherwise=7.0) == [7.0]
 
 
 @pytest.mark.parametrize(

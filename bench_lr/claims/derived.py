@@ -16,6 +16,7 @@ from bench_lr.schema import (
     Derived,
     Measured,
     SketchDistance,
+    ValueNear,
 )
 
 
@@ -29,7 +30,7 @@ def derived_problems(claim: Claim) -> Iterator[Problem]:
         yield from _arm_problems(claim, quantity, key)
         if isinstance(quantity, SketchDistance):
             yield from _sketch_problems(claim, quantity, key)
-        if isinstance(quantity, Measured | BestSetting | BestValue):
+        if isinstance(quantity, Measured | BestSetting | BestValue | ValueNear):
             what = quantity.measure
             arms = chosen(arm_patterns(quantity), (arm.name for arm in claim.arms))
             yield from measure_problems(claim, arms, what, f"{key}.measure")
@@ -62,14 +63,14 @@ def _operand_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Pro
 
 def _arm_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Problem]:
     arms = [arm.name for arm in claim.arms]
-    several = isinstance(quantity, BestSetting | BestValue)
-    place = f"{key}.{_field(quantity)}"
+    several = isinstance(quantity, BestSetting | BestValue | ValueNear)
+    place = f"{key}.{'arms' if isinstance(quantity, ValueNear) else _field(quantity)}"
     for pattern in arm_patterns(quantity):
         if pattern not in arms and not (several and chosen([pattern], arms)):
             yield unknown(claim.file, place, pattern, arms)
     found = chosen(arm_patterns(quantity), arms)
     if several and len(found) == 1:
-        yield Problem(claim.file, place, f"one arm, {found[0]}", "arms to choose the best from")
+        yield Problem(claim.file, place, f"one arm, {found[0]}", "arms to choose from")
 
 
 def _sketch_problems(claim: Claim, quantity: SketchDistance, key: str) -> Iterator[Problem]:

@@ -131,6 +131,26 @@ WRONG: dict[str, tuple[Edit, str, str, str]] = {
         "one arm, lr=0.2",
         "arms to choose",
     ),
+    "near": (
+        put(
+            "derived",
+            "gain",
+            value={**DERIVED["optimum"], "kind": "value_near", "of": "erly"},
+        ),
+        "derived.gain.of",
+        "'erly'",
+        "early",
+    ),
+    "near one": (
+        put(
+            "derived",
+            "gain",
+            value={**DERIVED["optimum"], "kind": "value_near", "of": "late", "arms": ["lr=0.2"]},
+        ),
+        "derived.gain.arms",
+        "one arm, lr=0.2",
+        "arms to choose",
+    ),
     "setting": (
         put("derived", "optimum", "by", value="learning_rate"),
         "derived.optimum.by",
