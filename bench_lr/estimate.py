@@ -161,9 +161,10 @@ def probing_seconds(run: RunConfig, evaluations: int) -> float:
     for probe in run.evaluation.probes:
         match probe:
             case GradientNoise(batch_sizes=sizes):
-                drawn = sum(probe.batches * (min(size, examples) + 2) for size in sizes)
+                drawn = sum(probe.drawn(size) * (min(size, examples) + 2) for size in sizes)
                 # Those of all consecutive batches are formed in double precision.
                 formed = sum(2 * examples + 4 * examples / min(size, examples) for size in sizes)
+                formed *= probe.bias
                 once = (drawn + formed + 4 * examples) * count
             case Curvature():
                 once = examples * passing * (count + 1)

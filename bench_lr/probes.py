@@ -28,14 +28,18 @@ class GradientNoise:
     ``gradient_sample_variance`` is the trace of their covariance, :math:`S = \sum_i |g_i - g|^2 /
     N`. For each batch size B, ``gradient_variance_<B>`` is :math:`E |g_B - g|^2`, the trace of the
     covariance of the mean gradient of a batch, estimated without bias from `batches` random batches
-    of B different examples; for such batches it is known to be S/B (N - B)/(N - 1) (Cochran 1977,
+    of B different examples, or from more, so that together they have `examples`: |g_B - g|^2 varies
+    the more, the smaller B is. For such batches it is known to be S/B (N - B)/(N - 1) (Cochran 1977,
     "Sampling Techniques", theorem 2.2). ``gradient_bias_<B>`` is the norm of the difference between
     g and the mean gradient of all consecutive batches of an epoch, each weighted by its size,
-    relative to the norm of g. A batch size above N is the whole training set.
+    relative to the norm of g; ``bias: false`` leaves it out, which takes most of the time. A batch
+    size above N is the whole training set.
     """
 
     batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     batches: Annotated[int, Field(ge=2)] = 500
+    examples: Annotated[int, Field(ge=0)] = 0
+    bias: bool = True
     at: Epochs = ()
     kind: Literal["gradient_noise"] = "gradient_noise"
 
@@ -47,8 +51,12 @@ class GradientNoise:
             "gradient_norm_squared",
             "gradient_sample_variance",
             *(f"gradient_variance_{size}" for size in sizes),
-            *(f"gradient_bias_{size}" for size in sizes),
+            *(f"gradient_bias_{size}" for size in sizes if self.bias),
         )
+
+    def drawn(self, size: int) -> int:
+        """How many batches of `size` are drawn."""
+        return max(self.batches, -(-self.examples // size))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 State = dict[str, Tensor]
 _VALUES = 1 << 22
 """Values that are held at once, about."""
+_FEW = 16
+"""Examples of a batch up to which its gradient is not formed, to know how long it is."""
 _SKETCHED_TOGETHER = 16
 """Projections that are formed at once."""
 
@@ -344,6 +346,8 @@ class PerExample:
 
     def deviation(self, batches: Tensor, centre: Sequence[Tensor]) -> float:
         """Mean squared distance of batch gradients from `centre`, for positions [M, B]."""
+        if batches.shape[1] <= _FEW:
+            return self._deviation_of_few(batches, centre)
         total = torch.zeros((), dtype=torch.float64, device=batches.device)
         for part in batches.split(self.together(batches.shape[1])):
             gradients = (g for layer in self.layers for g in layer.of(part))
@@ -353,6 +357,41 @@ class PerExample:
                 # Sums of squares a batch at the run's precision, of batches in float64.
                 total += torch.linalg.vector_norm(flat, dim=1).double().square().sum()
         return float(total) / len(batches)
+
+    def _deviation_of_few(self, batches: Tensor, centre: Sequence[Tensor]) -> float:
+        """`deviation` by inner products of the gradients of single examples, in float64.
+
+        Those are products of inputs times products of deltas: cheaper than gradients as long as a
+        batch has fewer examples than a layer has outputs, or so.
+        """
+        aligned = self._aligned(centre)
+        wide = sum(it.inputs.shape[1] + it.deltas.shape[1] for it in self.layers)
+        size = batches.shape[1]
+        total = torch.zeros((), dtype=torch.float64, device=batches.device)
+        for part in batches.split(max(1, _VALUES // (size * wide))):
+            for layer in self.layers:
+                inputs, deltas = layer.inputs[part].double(), layer.deltas[part].double()
+                inner = torch.bmm(inputs, inputs.mT).mul_(layer.scale**2)
+                inner.add_(1 if layer.bias else 0)
+                total += (inner * torch.bmm(deltas, deltas.mT)).sum() / size**2
+            total -= 2 * aligned[part].mean(1).sum()
+        square = sum(float(g.double().square().sum()) for g in centre)
+        return float(total) / len(batches) + square
+
+    def _aligned(self, centre: Sequence[Tensor]) -> Tensor:
+        """Inner product of the gradient of every example with `centre`, float64, shape (N,)."""
+        parts = []
+        for part in torch.arange(self.count, device=self.layers[0].deltas.device).split(4096):
+            rest = [g.double() for g in centre]
+            products = torch.zeros(len(part), dtype=torch.float64, device=part.device)
+            for layer in self.layers:
+                inputs = layer.inputs[part].double() * layer.scale
+                slopes = inputs @ rest.pop(0).T
+                if layer.bias:
+                    slopes += rest.pop(0)
+                products += (slopes * layer.deltas[part].double()).sum(1)
+            parts.append(products)
+        return torch.cat(parts)
 
 
 def _is_first(network: nn.Module, name: str) -> bool:
@@ -378,17 +417,33 @@ def gradient_noise(examples: PerExample, probe: GradientNoise, seed: int, step: 
     for wanted in probe.batch_sizes:
         size = min(wanted, examples.count)
         rng = generator(seed, "gradient_noise", step, size)
-        drawn = [
-            rng.choice(examples.count, size, replace=False, shuffle=False)
-            for _ in range(probe.batches)
-        ]
-        batches = torch.from_numpy(np.stack(drawn)).to(full[0].device)
+        drawn = draw_batches(rng, examples.count, size, probe.drawn(size))
+        batches = torch.from_numpy(drawn).to(full[0].device)
         variances.append(examples.deviation(batches, centre))
+        if not probe.bias:
+            continue
         by_batch = examples.mean_gradient(size)
         apart = sum((a - b).square().sum() for a, b in zip(by_batch, full, strict=True))
         biases.append(float(apart) ** 0.5 / square**0.5 if square else 0.0)
     spread = max(0.0, examples.mean_square() - square)
     return np.array([square, spread, *variances, *biases])
+
+
+def draw_batches(
+    rng: np.random.Generator, count: int, size: int, batches: int
+) -> npt.NDArray[np.int64]:
+    """Random batches of `size` different examples out of `count`, shape (batches, size)."""
+    if 4 * size**2 > count:
+        rows = [rng.choice(count, size, replace=False, shuffle=False) for _ in range(batches)]
+        return np.stack(rows)
+    # Few have an example twice; those are drawn again.
+    drawn = rng.integers(count, size=(batches, size))
+    again = np.arange(batches)
+    while len(again):
+        ranked = np.sort(drawn[again], axis=1)
+        again = again[(np.diff(ranked, axis=1) == 0).any(axis=1)]
+        drawn[again] = rng.integers(count, size=(len(again), size))
+    return drawn
 
 
 # --- sketches ---------------------------------------------------------------------------------

@@ -114,6 +114,54 @@ def test_batch_gradients_are_those_of_autograd(
     assert deviation == pytest.approx(float(torch.stack(apart).mean()), rel=1e-11)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_variance_of_small_batches_is_that_of_gradients_that_are_formed(
+    name: str, dtype: torch.dtype, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = examples_of(network_of(NETWORKS[name], data).to(dtype), data)
+    centre = [g.to(dtype) for g in examples.mean_gradient()]
+    for size in (1, 3, 16):
+        batches = torch.from_numpy(np.random.default_rng(size).integers(0, 90, (40, size)))
+        few = examples.deviation(batches, centre)
+        with monkeypatch.context() as patch:
+            patch.setattr(probing, "_FEW", 0)
+            formed = examples.deviation(batches, centre)
+            patch.setattr(probing, "_FEW", 16)
+            patch.setattr(probing, "_VALUES", 500)
+            in_pieces = examples.deviation(batches, centre)
+        precision = 1e-11 if dtype == torch.float64 else 1e-5
+        assert few == pytest.approx(formed, rel=precision)
+        assert in_pieces == pytest.approx(few, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [20, 200])
+def test_batches_are_drawn_with_every_pair_of_examples_alike_often(count: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = probing.draw_batches(rng, count, 3, 40_000)
+    assert drawn.shape == (40_000, 3)
+    assert drawn.min() == 0
+    assert drawn.max() == count - 1
+    assert all(len(set(row)) == 3 for row in drawn[:2000].tolist())
+    pairs = np.sort(np.concatenate([drawn[:, [0, 1]], drawn[:, [0, 2]], drawn[:, [1, 2]]]), axis=1)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    cells = np.bincount(pairs[:, 0] * count + pairs[:, 1], minlength=count**2)
+    upper = cells[np.flatnonzero(np.triu(np.ones((count, count)), 1))]
+    expected = 120_000 / upper.size
+    # Chi-squared over its degrees of freedom.
+    assert ((upper - expected) ** 2 / expected).mean() == pytest.approx(1, abs=0.3)
+
+
+def test_a_probe_may_draw_more_of_small_batches_and_leave_the_bias_out() -> None:
+    probe = GradientNoise((1, 8, 64), batches=50, examples=1000, bias=False)
+    assert [probe.drawn(size) for size in probe.batch_sizes] == [1000, 125, 50]
+    base = dataclasses.replace(config(), task=TaskConfig("synthetic", 400, 100))
+    cohort = run_cohort([probed(base, dataclasses.replace(probe, at=(0,)))], load("synthetic"))
+    found = {metric for metric, _ in cohort.records.values[0] if metric.startswith("gradient")}
+    assert found == set(probe.metrics)
+    assert not any(metric.startswith("gradient_bias") for metric in found)
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 6])
 def test_over_all_batches_the_variance_is_exactly_what_theory_says(
     size: int, data: Dataset
