@@ -210,7 +210,9 @@ def _figure_problems(claim: Claim) -> list[Problem]:
             key, before = f"figure.params.{name}", len(found)
             value = parse(parameter.annotation, spec.params[name], claim.file, key, found)
             if len(found) == before and _arms_known(claim):
-                found += _figure_name_problems(claim, key, spec.params[name])
+                # Learning rates are no names: ``printed`` of a range test has such keys.
+                if not (isinstance(value, Mapping) and any(isinstance(k, float) for k in value)):
+                    found += _figure_name_problems(claim, key, spec.params[name])
                 found += _figure_measure_problems(claim, key, value)
             ids = [criterion.id for criterion in claim.spec.criteria]
             if name == "criterion" and value is not None and value not in ids:
