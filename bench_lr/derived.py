@@ -189,7 +189,7 @@ def is_exact(spec: ClaimFile, name: str) -> bool:
 def metric(spec: ClaimFile, name: str) -> str:
     """Metric in whose units a derived quantity is, or an empty string if it is in none's."""
     quantity = spec.derived.get(name)
-    if isinstance(quantity, Measured | BestValue):
+    if isinstance(quantity, Measured | BestValue | ValueNear):
         return "" if quantity.measure.reduce in ("first", "onset") else quantity.measure.metric
     if isinstance(quantity, Difference | LinearCombination):
         found = {metric(spec, operand) for operand in operands(quantity)}
