@@ -156,7 +156,7 @@ def _onset(results: Results, what: Measure) -> Floats:
 
 
 def _risen(lrs: Floats, losses: Floats, rise: float, otherwise: float) -> float:
-    """LR of the first of the stretches at one LR, up to the first fall of it, whose loss has risen."""
+    """LR of the first of the stretches at one LR whose mean loss has risen, before the LR falls."""
     falls = np.flatnonzero(np.diff(lrs) < 0)
     if falls.size:
         lrs, losses = lrs[: falls[0] + 1], losses[: falls[0] + 1]

@@ -29,11 +29,11 @@ class GradientNoise:
     N`. For each batch size B, ``gradient_variance_<B>`` is :math:`E |g_B - g|^2`, the trace of the
     covariance of the mean gradient of a batch, estimated without bias from `batches` random batches
     of B different examples, or from more, so that together they have `examples`: |g_B - g|^2 varies
-    the more, the smaller B is. For such batches it is known to be S/B (N - B)/(N - 1) (Cochran 1977,
-    "Sampling Techniques", theorem 2.2). ``gradient_bias_<B>`` is the norm of the difference between
-    g and the mean gradient of all consecutive batches of an epoch, each weighted by its size,
-    relative to the norm of g; ``bias: false`` leaves it out, which takes most of the time. A batch
-    size above N is the whole training set.
+    the more, the smaller B is. For such batches it is known to be S/B (N - B)/(N - 1) (Cochran
+    1977, "Sampling Techniques", theorem 2.2). ``gradient_bias_<B>`` is the norm of the difference
+    between g and the mean gradient of all consecutive batches of an epoch, each weighted by its
+    size, relative to the norm of g; ``bias: false`` leaves it out, which takes most of the time. A
+    batch size above N is the whole training set.
     """
 
     batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]

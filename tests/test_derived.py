@@ -199,8 +199,8 @@ def test_the_value_near_a_quantity_is_that_of_the_arm_whose_setting_is_the_neare
     )
     # 0.8 is a whole step of the grid beyond its end, and so is 0.05.
     assert set(found.failures) == {"exact", "lower"}
-    assert "rate is 0.8 in a seed, outside what the arms have, 0.1 to 0.4" in (
-        found.failures["exact"]
+    assert (
+        "rate is 0.8 in a seed, outside what the arms have, 0.1 to 0.4" in (found.failures["exact"])
     )
     # Half way between 0.2 and 0.4, the smaller.
     np.testing.assert_equal(found.values["middle"], [0.7, 0.6, 0.8, NAN])

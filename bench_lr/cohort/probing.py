@@ -274,6 +274,8 @@ class PerExample:
         self, network: nn.Module, state: State, x: Tensor, y: Tensor, loss: str, scale: float
     ) -> None:
         self.count = len(x)
+        self._centre: tuple[Tensor, ...] | None = None
+        self._along = torch.empty(0)
         weights = {name: value.detach().requires_grad_() for name, value in state.items()}
         dtype = next(iter(weights.values())).dtype
         values = max(1, x[0].numel() + _widths(network))
@@ -359,22 +361,26 @@ class PerExample:
         return float(total) / len(batches)
 
     def _deviation_of_few(self, batches: Tensor, centre: Sequence[Tensor]) -> float:
-        """`deviation` by inner products of the gradients of single examples, in float64.
+        """`deviation` by inner products of the gradients of single examples.
 
         Those are products of inputs times products of deltas: cheaper than gradients as long as a
         batch has fewer examples than a layer has outputs, or so.
         """
-        aligned = self._aligned(centre)
+        if self._centre is None or any(
+            a is not b for a, b in zip(self._centre, centre, strict=True)
+        ):
+            self._centre, self._along = tuple(centre), self._aligned(centre)
         wide = sum(it.inputs.shape[1] + it.deltas.shape[1] for it in self.layers)
         size = batches.shape[1]
         total = torch.zeros((), dtype=torch.float64, device=batches.device)
         for part in batches.split(max(1, _VALUES // (size * wide))):
             for layer in self.layers:
-                inputs, deltas = layer.inputs[part].double(), layer.deltas[part].double()
+                deltas = layer.deltas[part]
+                inputs = layer.inputs[part].to(deltas.dtype)
                 inner = torch.bmm(inputs, inputs.mT).mul_(layer.scale**2)
                 inner.add_(1 if layer.bias else 0)
-                total += (inner * torch.bmm(deltas, deltas.mT)).sum() / size**2
-            total -= 2 * aligned[part].mean(1).sum()
+                total += inner.mul_(torch.bmm(deltas, deltas.mT)).double().sum() / size**2
+            total -= 2 * self._along[part].mean(1).sum()
         square = sum(float(g.double().square().sum()) for g in centre)
         return float(total) / len(batches) + square
 

@@ -132,7 +132,7 @@ def test_the_variance_of_small_batches_is_that_of_gradients_that_are_formed(
             in_pieces = examples.deviation(batches, centre)
         precision = 1e-11 if dtype == torch.float64 else 1e-5
         assert few == pytest.approx(formed, rel=precision)
-        assert in_pieces == pytest.approx(few, rel=1e-12)
+        assert in_pieces == pytest.approx(few, rel=precision)
 
 
 @pytest.mark.parametrize("count", [20, 200])
