@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ def test_curves_take_other_clocks_and_logarithmic_axes() -> None:
     low, high = axes.get_ylim()
     assert low < 0.05
     assert high > 0.9
+
+
+def test_a_single_evaluation_has_room_on_a_logarithmic_axis() -> None:
+    frame = rising(ENDS)
+    verdict = made("curves", frame[frame["epoch"] == 1.0], params={"log_x": True})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high = figures.draw(verdict).axes[0].get_xlim()
+    assert low < 1.0 <= high
 
 
 def test_curves_over_seconds_stand_at_the_mean_time() -> None:

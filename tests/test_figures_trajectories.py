@@ -48,6 +48,17 @@ def test_a_line_a_run_and_a_panel_an_arm() -> None:
     assert [len(axes.get_lines()) for axes in fig.axes] == [8, 8]
 
 
+@pytest.mark.parametrize(("window", "shown"), [((3, 6), True), ((8, 90), True), ((30, 60), False)])
+def test_a_window_is_drawn_where_the_axis_has_it(window: tuple[float, float], shown: bool) -> None:
+    fig = drawn({"window": window, "window_label": "flat"})
+    assert ("flat" in words(fig)) == shown
+    for axes in fig.axes:
+        ends = [
+            float(box.get_x() + side * box.get_width()) for box in axes.patches for side in (0, 1)
+        ]
+        assert ends == ([window[0], min(window[1], axes.get_xlim()[1])] if shown else [])
+
+
 def test_when_a_run_first_meets_its_target() -> None:
     values = np.array([[3.0, 1.0, 2.0, 0.5], [3.0, 3.0, 3.0, 3.0], [3.0, np.nan, np.nan, np.nan]])
     x = np.array([10.0, 20.0, 30.0, 40.0])

@@ -254,7 +254,8 @@ def _panel(
     end = max(float(np.nanmax(line.x)) for line in present)
     start = 0.0 if zoom_last is None else end - zoom_last
     if axes.get_xscale() == "log":
-        start = min(float(np.nanmin(line.x)) for line in present)
+        # A single evaluation would leave the axis no width.
+        start = min(min(float(np.nanmin(line.x)) for line in present), 0.9 * end)
     axes.set(xlim=(start, end), ylim=limits)
     if mark_epoch is not None and mark_epoch <= axes.get_xlim()[1]:
         axes.axvline(mark_epoch, color=MUTED, lw=1, ls=":", zorder=1)

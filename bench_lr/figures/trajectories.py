@@ -174,7 +174,7 @@ def draw_trajectories(
             continue
         axes.set_xscale("log" if log_x else "linear")
         axes.set_yscale("log" if log_y else "linear")
-        _window(axes, window, window_label)
+        _window(axes, window, window_label, across)
         _draw(axes, group)
         axes.set_ylim(*limits)
         axes.set_xlim(*across)
@@ -266,9 +266,16 @@ def _x_limits(runs: Sequence[Runs], log: bool) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def _window(axes: Axes, window: tuple[float, float] | None, words: str | None) -> None:
-    if window is None:
+def _window(
+    axes: Axes,
+    window: tuple[float, float] | None,
+    words: str | None,
+    across: tuple[float, float],
+) -> None:
+    # Words beyond the axis would leave the panel no room.
+    if window is None or window[0] >= across[1] or window[1] <= across[0]:
         return
+    window = max(window[0], across[0]), min(window[1], across[1])
     axes.axvspan(*window, color=EXPECTED, alpha=0.07, lw=0, zorder=0)
     for end in window:
         axes.axvline(end, color=EXPECTED, lw=0.8, alpha=0.5, zorder=0.5)
