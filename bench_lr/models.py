@@ -5,6 +5,7 @@ The cohort engine lifts these modules; the tests train the same modules with an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -96,5 +97,7 @@ def _initialise(module: nn.Module, layer: schema.Linear | schema.Conv2d) -> None
             nn.init.kaiming_normal_(weight, nonlinearity="relu")
         case "he_uniform":
             nn.init.kaiming_uniform_(weight, nonlinearity="relu")
+        case "torch_default":
+            nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
     if isinstance(bias, nn.Parameter):
         nn.init.zeros_(bias)

@@ -35,7 +35,8 @@ TRAINING_METRICS = ("loss", "loss_sd", "seconds")
 ONLY_TRAINING = ("loss_sd", "seconds")
 """Metrics on no other split; ``seconds`` has a run that is timed."""
 Order = Literal["shuffled", "fixed", "stratified"]
-Init = Literal["xavier_uniform", "he_normal", "he_uniform"]
+Init = Literal["xavier_uniform", "he_normal", "he_uniform", "torch_default"]
+"""How weights are drawn; ``torch_default`` is PyTorch's own: U(-b, b), 1 / b^2 the fan-in."""
 
 # --- layers -----------------------------------------------------------------------------------
 

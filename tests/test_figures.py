@@ -165,6 +165,14 @@ def test_curves_give_ratios_of_the_ends() -> None:
     assert f"LR 0.2  ×{ends['lr=0.2'] / ends['lr=0.5']:.2f}" in said
 
 
+def test_curves_show_the_sources_numbers_at_their_places() -> None:
+    params = {"printed": {"lr=0.5": [(1, 95.2), (2, 96.8)]}}
+    fig = figures.draw(made("curves", rising(ENDS), params=params))
+    (diamonds,) = [line for line in fig.axes[0].lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(diamonds.get_xydata(), [[1, 95.2], [2, 96.8]])
+    assert "source's numbers" in words(fig)
+
+
 def test_epochs_are_marked_on_an_axis_of_epochs_only() -> None:
     with pytest.raises(ValueError, match="epochs"):
         figures.draw(made("curves", rising(ENDS), params={"x": "step", "mark_epoch": 3}))

@@ -110,6 +110,19 @@ def test_derived_quantities_stand_where_they_are_said_to() -> None:
     assert "the source's slope 1" in words(fig)
 
 
+def test_derived_quantities_of_different_units_have_a_panel_each() -> None:
+    params = {"panels": {"accuracy, %": {"a": 8, "b": 32}, "time, s": {"c": 2, "d": 5, "e": 10}}}
+    values = {name: np.array([i, i + 1.0]) for i, name in enumerate("abcde")}
+    fields: dict[str, Any] = {"arms": (), "frame": None, "calculations": values}
+    fig = drawn({**params, "x_label": ["batch size", "classes"]}, **fields)
+    assert [axes.get_ylabel() for axes in fig.axes] == ["accuracy, %", "time, s"]
+    assert [axes.get_xlabel() for axes in fig.axes] == ["batch size", "classes"]
+    shown = [line.get_xydata() for line in fig.axes[1].lines if len(line.get_xdata()) == 3]
+    assert any(np.allclose(xy, [[2, 2.5], [5, 3.5], [10, 4.5]]) for xy in shown)
+    both = drawn({**params, "x_label": "setting"}, **fields)
+    assert [axes.get_xlabel() for axes in both.axes] == ["setting", "setting"]
+
+
 def test_lines_by_a_setting_and_by_names() -> None:
     ends = {name: 0.9 + 0.01 * i for i, name in enumerate(SIZES)}
     params = {"x": "batch_size", "hue": "lr"}

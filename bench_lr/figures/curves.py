@@ -84,6 +84,7 @@ def curves(
     log_x: bool = False,
     log_y: bool = False,
     ratio_to: str | None = None,
+    printed: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> Figure:
     """Draw the mean of a metric over time with its 95 % band, one line an arm.
 
@@ -116,6 +117,8 @@ def curves(
         Logarithmic axes.
     ratio_to : str, optional
         Arm whose last mean the others are divided by; the ratio stands beside their names.
+    printed : mapping of arm to list of pair of float, optional
+        The source's numbers (x and the metric in shown units) as open diamonds.
 
     Raises
     ------
@@ -136,6 +139,8 @@ def curves(
         notes.append("★ = what the source expects")
     if ratio_to:
         notes.append(f"×: ratio of the last mean to that of {arm_label(ratio_to)}")
+    if printed:
+        notes.append("open diamonds: the source's numbers, in its own set-up")
     frame = canvas(
         verdict,
         notes,
@@ -157,6 +162,7 @@ def curves(
         axes.set_yscale("log" if log_y else "linear")
         axes.set_xscale("log" if log_x else "linear")
         _panel(axes, group, pair, mark_epoch, zoom_last, _ratios(lines, ratio_to))
+        _printed(axes, group, printed or {})
         if any(line.shown for line in group):
             time_axis(axes, x, log=log_x)
         if log_y and pair is not None:
@@ -281,6 +287,15 @@ def _panel(
             for line in lines
         ],
     )
+
+
+def _printed(
+    axes: Axes, lines: Sequence[Line], printed: Mapping[str, Sequence[tuple[float, float]]]
+) -> None:
+    for line in (line for line in lines if line.name in printed):
+        x, y = zip(*printed[line.name], strict=True)
+        look: dict[str, Any] = {"mfc": "white", "mec": line.colour, "mew": 1.4, "clip_on": False}
+        axes.plot(x, y, ls="", marker="D", ms=6, zorder=5, **look)
 
 
 def _limits(

@@ -81,6 +81,7 @@ def sweep(
     lines: Mapping[str, Sequence[str]] | None = None,
     arms: Sequence[str] | None = None,
     derived: Given | None = None,
+    panels: Mapping[str, Mapping[str, float]] | None = None,
     centre: Centre | None = None,
     best: Literal["largest", "smallest", "none"] | None = None,
     fit: Literal["power"] | None = None,
@@ -90,7 +91,7 @@ def sweep(
     log_x: bool = True,
     log_y: bool = False,
     ylim: tuple[float, float] | None = None,
-    x_label: str | None = None,
+    x_label: str | Sequence[str] | None = None,
     y_label: str | None = None,
 ) -> Figure:
     """Draw a number of each seed, and their mean with its 95 % interval, against a setting.
@@ -110,6 +111,8 @@ def sweep(
         Names or globs of the arms to draw; all by default.
     derived : mapping of derived quantity to x, or of line title to such a mapping, optional
         Draws derived quantities instead of arms.
+    panels : mapping of y label to mapping of derived quantity to x, optional
+        The same in a panel each, for quantities of different units.
     centre : {"mean", "geometric", "median"}, optional
         The mean, or the geometric mean, with its 95 % t interval, or the median with the quartiles:
         for times to a target that some runs never reach. By default the mean; the geometric one
@@ -129,9 +132,17 @@ def sweep(
     ylim : pair of float, optional
         Limits of the y axis in shown units.
     x_label, y_label : str, optional
-        Axis labels with units, where the names of settings and metrics will not do.
+        Axis labels with units, where the names of settings and metrics will not do; x_label may be
+        a list, one for each panel.
     """
-    columns = _columns(verdict, x, measures, hue, lines, arms, derived, best)
+    if panels is not None:
+        columns = [
+            (label, *_derived_lines(verdict, given, best)) for label, given in panels.items()
+        ]
+    elif derived is not None:
+        columns = [("", *_derived_lines(verdict, derived, best))]
+    else:
+        columns = _columns(verdict, x, measures, hue, lines, arms, best)
     drawn = [line for _, group, _ in columns for line in group]
     how: Centre = centre or ("geometric" if fit else "mean")
     every = [sample for line in drawn for sample in line.samples]
@@ -152,10 +163,14 @@ def sweep(
         width=(10.5 if several else 9.5) if len(columns) > 1 else (9.0 if several else 8.0),
         body=4.3,
     )
-    for axes, (label, group, direction) in zip(frame.axes, columns, strict=True):
+    x_labels = [x_label] * len(columns) if isinstance(x_label, str) else list(x_label or ())
+    for place, (axes, (label, group, direction)) in enumerate(
+        zip(frame.axes, columns, strict=True)
+    ):
         first = axes is frame.axes[0]
         axes.set_ylabel(y_label if y_label and first else label)
-        axes.set_xlabel(x_label or _x_label(x, derived))
+        shown = x_labels[place] if place < len(x_labels) else ""
+        axes.set_xlabel(shown or _x_label(x, derived or panels))
         if not any(sample.finite.size for line in group for sample in line.samples):
             some = any(sample.values.size for line in group for sample in line.samples)
             nothing(axes, "every run diverged" if some else "incomplete: no runs to show yet")
@@ -225,6 +240,7 @@ def power(x: Floats, table: Floats) -> tuple[float, float, float, float]:
 
 
 Column = tuple[str, list[Line], int]
+FORCED = {"largest": 1, "smallest": -1, "none": 0}
 
 
 def _columns(
@@ -234,19 +250,9 @@ def _columns(
     hue: ArmKey | None,
     lines: Mapping[str, Sequence[str]] | None,
     arms: Sequence[str] | None,
-    derived: Given | None,
     best: str | None,
 ) -> list[Column]:
     """Label, lines and direction of each panel."""
-    forced = {"largest": 1, "smallest": -1, "none": 0}
-    if derived is not None:
-        groups = _derived_groups(derived)
-        colours = _colours(list(groups), numeric=False)
-        drawn = [
-            _line(title, colour, [(at, derived_sample(verdict, name)) for name, at in group])
-            for (title, group), colour in zip(groups.items(), colours, strict=True)
-        ]
-        return [("", drawn, forced[best or "none"])]
     chosen = select(verdict.claim.arms, arms)
     members = _arm_groups(chosen, hue, lines)
     colours = _colours(list(members), numeric=hue is not None)
@@ -257,9 +263,22 @@ def _columns(
             _line(title, colour, [(_at(arm, x), found[arm.name]) for arm in group])
             for (title, group), colour in zip(members.items(), colours, strict=True)
         ]
-        direction = forced[best] if best else (1 if is_larger_better(what) else -1)
+        direction = FORCED[best] if best else (1 if is_larger_better(what) else -1)
         columns.append((measure_label(verdict, what), drawn, direction))
     return columns
+
+
+def _derived_lines(
+    verdict: ClaimVerdict, derived: Given, best: str | None
+) -> tuple[list[Line], int]:
+    """Lines of derived quantities, and the direction of what is best."""
+    groups = _derived_groups(derived)
+    colours = _colours(list(groups), numeric=False)
+    drawn = [
+        _line(title, colour, [(at, derived_sample(verdict, name)) for name, at in group])
+        for (title, group), colour in zip(groups.items(), colours, strict=True)
+    ]
+    return drawn, FORCED[best or "none"]
 
 
 def _derived_groups(derived: Given) -> dict[str, list[tuple[str, float]]]:
@@ -322,7 +341,7 @@ def _colours(titles: Sequence[str], *, numeric: bool) -> Sequence[Colour | str]:
     return [(r, g, b) for r, g, b in sns.color_palette("colorblind", len(titles))]
 
 
-def _x_label(x: ArmKey | Mapping[str, float], derived: Given | None) -> str:
+def _x_label(x: ArmKey | Mapping[str, float], derived: object) -> str:
     if derived is not None or isinstance(x, Mapping):
         return ""
     return SETTINGS.get(x, x.replace("_", " "))
