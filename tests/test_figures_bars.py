@@ -42,6 +42,16 @@ def test_controls_are_called_so() -> None:
     assert rows(drawn({"controls": ["t*"]})) == ["one", "two (control)", "three (control)"]
 
 
+def test_printed_numbers_stand_in_the_panel_of_their_metric() -> None:
+    measures = [{"metric": "accuracy"}, {"metric": "steps"}]
+    fig = drawn({"measures": measures, "printed": {"one": 97.18}})
+    found = [
+        [line.get_xdata()[0] for line in axes.lines if line.get_markersize() == 10]
+        for axes in fig.axes[:2]
+    ]
+    assert found == [[97.18], []]
+
+
 def test_groups_have_headings_and_may_name_quantities() -> None:
     params = {"groups": {"arms": ["t*"], "worked out": ["gain"]}}
     fig = drawn(params, calculations={"gain": np.array([1.0, 2.0])})

@@ -106,7 +106,7 @@ def bars(
     ratio_to : str, optional
         Row to which the others are compared: ratios of the centres are written beside them.
     printed : mapping of arm or derived quantity to float, optional
-        The source's numbers, as open diamonds.
+        The source's numbers, as open diamonds in the first panel.
     mark : mapping of value to text, optional
         Dashed lines with their text.
     margin : pair of float or null, optional
@@ -148,11 +148,12 @@ def bars(
             nothing(axes, "every run diverged" if lost else "incomplete: no runs to show yet")
             continue
         found = _found(rows, centre, share)
-        _axis(axes, rows, found, log, share, xlim, [*(printed or {}).values(), *(mark or {})])
+        known = printed or {} if place == 0 else {}
+        _axis(axes, rows, found, log, share, xlim, [*known.values(), *(mark or {})])
         _names(axes, rows, names or {}, shown=place == 0)
         _margin(axes, margin)
         _rows(axes, rows, found, share, ratio_to)
-        _printed(axes, rows, printed or {}, mark or {})
+        _printed(axes, rows, known, mark or {})
     return frame.figure
 
 
