@@ -676,7 +676,7 @@ def test_the_command_exits_2_when_the_data_cannot_be_had(
     [
         (["ai_edu/best_lr_batch_16", "raschka/*"], "quick", ["mnist"]),
         (["ai_edu/step_decay_table"], "quick", []),
-        ([], "smoke", ["synthetic"]),
+        ([], "smoke", ["curve", "curve_unit", "synthetic"]),
     ],
 )
 def test_only_what_claims_need_is_fetched(
