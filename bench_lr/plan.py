@@ -223,9 +223,11 @@ def _in_order(cohorts: Sequence[Job], workers: int) -> list[Job]:
     which makes the mean time until a claim is served least where no two share cohorts: Smith
     1956); its cohorts come longest first. A cohort is brought forward when, begun any later, it
     would take longer than what is left by then, divided among the workers: it would run on alone.
-    Runs that are timed come last, where least runs beside them.
+    Runs that are timed come last, where least runs beside them; those of a claim seed by seed, so
+    that the arms of a pair are timed one after the other, whatever the machine does meanwhile.
     """
     timed = [cohort for cohort in cohorts if cohort.runs[0].timed]
+    timed.sort(key=lambda cohort: (cohort.claims, cohort.runs[0].seed))
     served = _by_claim([cohort for cohort in cohorts if not cohort.runs[0].timed])
     longest = deque(sorted(served, key=lambda cohort: -cohort.seconds))
     waiting = deque(served)
@@ -292,9 +294,8 @@ def _gathered(cohorts: Sequence[Job], workers: int) -> Iterator[Job]:
     enough = min(most, max(least, total / (JOBS_A_WORKER * max(1, workers))))
     together: list[Job] = []
     for cohort in cohorts:
-        timed = cohort.runs[0].timed
         full = sum(it.seconds for it in together) + cohort.seconds > enough
-        if together and (full or timed or together[0].runs[0].timed):
+        if together and (full or cohort.runs[0].timed != together[0].runs[0].timed):
             yield _joined(together)
             together = []
         together.append(cohort)

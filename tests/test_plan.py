@@ -258,8 +258,15 @@ def test_sums_of_a_plan_are_those_of_its_jobs(claims: list[Claim], store: Store)
     assert all(job.seconds > 0 for job in plan.jobs)
 
 
-def test_timed_runs_are_jobs_of_their_own_after_the_others(tmp_path: Path, store: Store) -> None:
+def test_timed_runs_train_one_at_a_time_after_the_others_seed_by_seed(
+    tmp_path: Path, store: Store
+) -> None:
     timed = edited(put("train", "timed", value=True))
     plan = make_plan(load(write(tmp_path, {"a/timed": timed, "b/one": edited()})), store, 16)
     assert [run.timed for run in planned(plan)] == [False] * 24 + [True] * 24
-    assert [len(job.runs) for job in plan.jobs if job.runs[0].timed] == [1] * 24
+    last = [job for job in plan.jobs if job.runs[0].timed]
+    assert {size for job in last for size in job.cohorts} == {1}
+    assert len(last) < 24
+    seeds = [run.seed for job in last for run in job.runs]
+    assert seeds == sorted(seeds)
+    assert len(set(seeds)) < len(seeds)
