@@ -13,7 +13,16 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
 
     Products and sums may be contracted (fused multiply-add); nothing is reordered.
     """
-    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
+    return _compiled(function, {"contract"})
+
+
+def reordered(function: Callable[..., None]) -> Callable[..., None]:
+    """Do the same for a function whose sums may be taken in any order, as those of a GEMM are."""
+    return _compiled(function, {"contract", "reassoc", "nsz"})
+
+
+def _compiled(function: Callable[..., None], fastmath: set[str]) -> Callable[..., None]:
+    options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
     try:
         made = numba.njit(function, cache=True, **options)
     except RuntimeError:  # there is nowhere to write

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench_lr.cohort import convolution, losses
 from bench_lr.cohort import layers as cohort
+from bench_lr.cohort.first_convolution import FirstConv2d
 from bench_lr.cohort.layers import CohortLayer, Masks
 from bench_lr.cohort.pixels import Pixels
 from bench_lr.cohort.slots import Grid, Slot, UpdateRule
@@ -197,7 +198,8 @@ def lift_layer(
             behind = [*children[position + 1 : position + 3], None, None]
             relu = isinstance(behind[0], nn.ReLU)
             pool = _kernel(behind[1 if relu else 0])
-            layer = convolution.Conv2d(grid, module, shared, pool or 1, relu)
+            kind = FirstConv2d if shared else convolution.Conv2d
+            layer = kind(grid, module, shared, pool or 1, relu)
             return layer, 1 + relu + (pool is not None)
         case nn.BatchNorm1d() | nn.BatchNorm2d() if _usual(module):
             return cohort.BatchNorm(grid, module), 1
