@@ -29,7 +29,7 @@ COSTS = ("s", "m", "G")
 """What claims may cost, cheapest first."""
 SOON_SECONDS = 10.0
 """A claim that takes no longer shares its runs with others, but not its cohorts."""
-JOB_SECONDS = (1.0, 10.0)
+JOB_SECONDS = (1.0, 15.0)
 """Least and most that small cohorts are gathered up to in one job, which has a cost of its own."""
 JOBS_A_WORKER = 8
 """So many jobs are left to each worker, where there is enough to train, to even them out."""

@@ -170,8 +170,8 @@ def test_small_cohorts_are_gathered_into_jobs_and_large_ones_are_not(
     short, long = list(range(1, 41)), [64, 128, 256, 512]
     takes(monkeypatch, {**dict.fromkeys(short, 2.5), **dict.fromkeys(long, 60.0)})
     plan = make_plan(claims_of(tmp_path, {"short": short, "long": long}), store, 100, 2)
-    assert [len(job.cohorts) for job in plan.jobs] == [4] * 10 + [1] * 4
-    assert [job.seconds for job in plan.jobs] == [10.0] * 10 + [60.0] * 4
+    assert [len(job.cohorts) for job in plan.jobs] == [6] * 6 + [4] + [1] * 4
+    assert [job.seconds for job in plan.jobs] == [15.0] * 6 + [10.0] + [60.0] * 4
     few = make_plan(claims_of(tmp_path / "few", {"short": [1, 2, 3, 4]}), store, 100, 2)
     assert len(few.jobs) >= 2
 

@@ -69,7 +69,9 @@ def _arm_problems(claim: Claim, quantity: Derived, key: str) -> Iterator[Problem
         if pattern not in arms and not (several and chosen([pattern], arms)):
             yield unknown(claim.file, place, pattern, arms)
     found = chosen(arm_patterns(quantity), arms)
-    if several and len(found) == 1:
+    # A profile may leave one of the arms that a pattern stands for; its value is then the best.
+    one_will_do = isinstance(quantity, BestValue) and not set(arm_patterns(quantity)) <= set(arms)
+    if several and len(found) == 1 and not one_will_do:
         yield Problem(claim.file, place, f"one arm, {found[0]}", "arms to choose from")
 
 
