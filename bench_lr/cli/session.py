@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -162,16 +162,19 @@ class Session:
             for c in self.claims
             if not c.out_of_profile
         }
-        self._judge_ready(waiting, fallen)
-        if plan.jobs:
+        if not plan.jobs:
+            self._judge_ready(waiting, fallen)
+        else:
             folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
             with progress(self.console, self.say) as show:
+                drawn: set[str] = set()
 
                 def watch(status: Status) -> None:
                     show(status)
                     for lacking in waiting.values():
                         lacking -= status.arrived
                     self._judge_ready(waiting, fallen)
+                    self._draw_one(fallen, drawn)
 
                 log = drive.train(
                     plan,
@@ -216,6 +219,17 @@ class Session:
                 del waiting[claim.id]
                 fallen[claim.id] = self._judge(claim)
                 self._tell(fallen[claim.id])
+
+    def _draw_one(self, fallen: Mapping[str, ClaimVerdict], drawn: set[str]) -> None:
+        """Draw the figure of a claim while others train: the report then finds it done."""
+        from bench_lr.report import draw_figure, figures_of
+
+        name = next((name for name in fallen if name not in drawn), None)
+        if name is not None:
+            drawn.add(name)
+            # What cannot be written now is said when the report is written, after the training.
+            with suppress(OSError):
+                draw_figure(fallen[name], figures_of(self.out), keep=True)
 
     def _tell(self, verdict: ClaimVerdict) -> None:
         line = Text(f"{verdict.verdict:<12}", style=STYLES[verdict.verdict])

@@ -61,9 +61,7 @@ def write_report(
     OSError
         If a file cannot be written.
     """
-    folder = out / "report"
-    pictures = folder / "figures"
-    pictures.mkdir(parents=True, exist_ok=True)
+    folder, pictures = out / "report", figures_of(out)
     for verdict in verdicts:
         draw_figure(verdict, pictures, keep=True)
     sources = sources or {}
@@ -87,6 +85,13 @@ def write_report(
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
+
+
+def figures_of(out: Path) -> Path:
+    """Return the folder of the report's figures, which is made if it does not exist."""
+    folder = out / "report" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def draw_figure(verdict: ClaimVerdict, folder: Path, *, keep: bool = False) -> None:
