@@ -20,6 +20,9 @@ from bench_lr.verdict import ClaimVerdict, VerdictWord
 if TYPE_CHECKING:
     import pandas as pd
 
+SUMMARY_EVALUATIONS = 100
+"""Most evaluations of an arm that its summary has; a claim's page is read, not plotted from."""
+
 
 class RecordError(Exception):
     """Recorded evidence cannot be read, or there is nothing fit to record."""
@@ -156,9 +159,10 @@ def means(claim: Claim, root: Path | None = None) -> pd.DataFrame:
 
 
 def summary(verdict: ClaimVerdict) -> str:
-    """CSV of every arm's metrics at every evaluation: mean, SD and number of seeds.
+    """CSV of every arm's metrics: mean, SD and number of seeds.
 
-    Of a claim that trains nothing, the calculations: their numbers, or means over seeds.
+    Of arms with more than `SUMMARY_EVALUATIONS` evaluations every second, third, ... counted from
+    the last, so that as many are left at most; the store has them all. Of a claim that trains nothing, the calculations: their numbers, or means over seeds.
     """
     frame = verdict.frame
     if frame.empty:
@@ -174,5 +178,8 @@ def summary(verdict: ClaimVerdict) -> str:
         .agg(["mean", "std", "count"])
         .reset_index()
     )
-    table["epoch"] = table["epoch"].round(4)
+    number = table.groupby("arm", sort=False, observed=True)["step"].rank("dense", ascending=False)
+    most = number.groupby(table["arm"], sort=False, observed=True).transform("max")
+    stride = -(-most // SUMMARY_EVALUATIONS)
+    table = table[(number - 1) % stride == 0].round({"epoch": 4})
     return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

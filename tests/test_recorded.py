@@ -310,6 +310,20 @@ def test_the_summary_has_mean_and_sd_of_every_arm_at_every_evaluation() -> None:
     assert row["count"] == 4
 
 
+@pytest.mark.parametrize(("evaluations", "kept"), [(100, 100), (101, 51), (250, 84)])
+def test_the_summary_thins_many_evaluations_and_keeps_the_last(evaluations: int, kept: int) -> None:
+    arms = [arm("long", seeds=3), arm("short", seeds=3)]
+    long = rising({"long": 0.97}, seeds=3, evaluations=evaluations)
+    short = rising({"short": 0.97}, seeds=3, evaluations=2)
+    frame = pd.concat([long, short], ignore_index=True)
+    found = pd.read_csv(StringIO(recorded.summary(verdict(arms=arms, frame=frame))))
+    epochs = found[found["arm"] == "long"]["epoch"]
+    assert len(epochs) == kept
+    assert epochs.max() == long["epoch"].max()
+    assert len(set(np.round(np.diff(epochs), 6))) == 1
+    assert len(found) == kept + 2
+
+
 def test_the_summary_is_the_same_whether_words_are_held_once_or_in_every_row() -> None:
     ends = {"lr=0.8": 0.96, "lr=0.10": 0.97, "lr=0.3": 0.95}
     arms = [arm(name, seeds=4) for name in ends]
