@@ -162,7 +162,8 @@ def summary(verdict: ClaimVerdict) -> str:
     """CSV of every arm's metrics: mean, SD and number of seeds.
 
     Of arms with more than `SUMMARY_EVALUATIONS` evaluations every second, third, ... counted from
-    the last, so that as many are left at most; the store has them all. Of a claim that trains nothing, the calculations: their numbers, or means over seeds.
+    the last, so that as many are left at most; the store has them all. Of a claim that trains
+    nothing, the calculations: their numbers, or means over seeds.
     """
     frame = verdict.frame
     if frame.empty:
