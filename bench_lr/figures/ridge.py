@@ -164,11 +164,12 @@ def _ridge(axes: Axes, cells: Grid) -> None:
     for place, name in enumerate(NAMES):
         if pieces.knots[place + 1] - pieces.knots[place] < 1e-9:
             continue
-        axes.annotate(
+        # Between two columns, where no number is.
+        between = float(np.clip(round((x[place] + x[place + 1]) / 2), x[place], x[place + 1]))
+        axes.text(
+            between,
+            float(np.interp(between, x[place : place + 2], y[place : place + 2])),
             name,
-            ((x[place] + x[place + 1]) / 2, (y[place] + y[place + 1]) / 2),
-            (0, 16),
-            textcoords="offset points",
             ha="center",
             va="center",
             size=9.5,
