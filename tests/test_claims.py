@@ -81,8 +81,10 @@ def test_it_has_enough_seeds_to_be_decided(claim_id: str, profile: str) -> None:
         for spec in claim.spec.criteria
         if spec.role == "claim"
     )
+    # Quick may have the fewest that can judge, where differences are large.
+    fewest = MIN_SEEDS if profile == "quick" else max(8, MIN_SEEDS)
     for arm in claim.arms:
-        assert exact or len(arm.runs) >= max(8, MIN_SEEDS)
+        assert exact or len(arm.runs) >= fewest
         assert [run.seed for run in arm.runs] == list(range(len(arm.runs)))
 
 
