@@ -11,11 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench_lr.cohort.compiling import compiled, reordered
+from bench_lr.cohort.first_convolution import KERNEL, POOL
 
-KERNEL = 3
-"""Width of the kernels."""
-POOL = 2
-"""Width of the windows."""
 NOWHERE = 255
 """In place of that of a window's largest value, where its ReLU is off."""
 
