@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +52,7 @@ class _Evidence:
     wanted: int
     failed: int
     diverged: int
-    seconds: float
+    run_seconds: dict[str, float]
     device_kinds: frozenset[str]
     provenance: Provenance
 
@@ -99,7 +100,8 @@ def judge(claim: Claim, store: Store, recorded: VerdictWord | None = None) -> Cl
         missing=evidence.missing - evidence.failed,
         failed=evidence.failed,
         diverged=evidence.diverged,
-        train_seconds=evidence.seconds,
+        train_seconds=math.fsum(evidence.run_seconds.values()),
+        run_seconds=evidence.run_seconds,
         provenance=evidence.provenance,
     )
 
@@ -153,7 +155,7 @@ def _gather(claim: Claim, store: Store) -> _Evidence:
         wanted=len(identities),
         failed=len(list(store.failures(absent))),
         diverged=origins.diverged,
-        seconds=origins.seconds,
+        run_seconds=origins.run_seconds,
         device_kinds=frozenset(origins.device_kinds),
         provenance=origins.provenance(),
     )
@@ -164,7 +166,7 @@ class _Origins:
 
     def __init__(self) -> None:
         self.diverged = 0
-        self.seconds = 0.0
+        self.run_seconds: dict[str, float] = {}
         self.device_kinds: set[str] = set()
         self._versions: dict[str, str] = {}
         # Few differ, as the runs of a cohort were trained together.
@@ -173,7 +175,7 @@ class _Origins:
     def add(self, commit: Commit) -> None:
         said = commit.provenance.get
         self.diverged += commit.status == "diverged"
-        self.seconds += float(said("seconds", 0.0))
+        self.run_seconds[commit.run_id] = float(said("seconds", 0.0))
         self.device_kinds.add(commit.device_kind)
         self._versions = said("versions", {})
         place = str(said("device", "")), str(said("commit", "")), str(said("data_sha256", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,6 +90,8 @@ class ClaimVerdict:
         Runs the claim wants, and how many of them are not stored, failed, or diverged.
     train_seconds : float
         Training time of its runs (a share of their cohorts' time), in seconds.
+    run_seconds : mapping of run id to float
+        The same by run, where that is known: claims share runs.
     """
 
     claim: Claim
@@ -103,4 +107,15 @@ class ClaimVerdict:
     failed: int = 0
     diverged: int = 0
     train_seconds: float = 0.0
+    run_seconds: dict[str, float] = field(default_factory=dict)
     provenance: Provenance = Provenance()
+
+
+def training_seconds(verdicts: Iterable[ClaimVerdict]) -> float:
+    """Return the training time of all runs of these claims, those that they share counted once."""
+    known: dict[str, float] = {}
+    rest = 0.0
+    for verdict in verdicts:
+        known |= verdict.run_seconds
+        rest += verdict.train_seconds - math.fsum(verdict.run_seconds.values())
+    return math.fsum(known.values()) + rest

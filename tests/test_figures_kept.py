@@ -123,6 +123,7 @@ CHANGES: list[dict[str, Any]] = [
     {"failed": 1},
     {"diverged": 1},
     {"train_seconds": 1.0},
+    {"run_seconds": {"a": 1.0}},
     {"provenance": Provenance(device="another")},
 ]
 

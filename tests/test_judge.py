@@ -19,7 +19,7 @@ from bench_lr.identity import run_id
 from bench_lr.judge import FRAME, combine, judge
 from bench_lr.schema import Claim
 from bench_lr.store import Store
-from bench_lr.verdict import ClaimVerdict
+from bench_lr.verdict import ClaimVerdict, training_seconds
 from tests.claims.samples import Edit, drop, edited, loaded, put
 from tests.factories import judged
 from tests.stored import commit, fill
@@ -493,3 +493,15 @@ def test_quantities_of_formulas_are_judged_without_runs(tmp_path: Path, store: S
     verdict = judge(claim, store)
     assert (verdict.verdict, verdict.missing) == (R, 24)
     assert verdict.criteria[0].variants == ()
+
+
+def test_training_that_claims_share_is_counted_once(claim: Claim, store: Store) -> None:
+    fill(store, claim)
+    whole = judge(claim, store)
+    part = dataclasses.replace(claim, arms=claim.arms[:2])
+    shared = judge(part, store)
+    recorded = dataclasses.replace(whole, run_seconds={}, train_seconds=100.0)
+    assert shared.train_seconds == pytest.approx(16 * 2.0)
+    assert training_seconds([shared, whole]) == pytest.approx(24 * 2.0)
+    assert training_seconds([shared, whole, recorded]) == pytest.approx(24 * 2.0 + 100.0)
+    assert training_seconds([]) == 0

@@ -16,7 +16,7 @@ from bench_lr.figures.scoreboard import by_source
 from bench_lr.figures.style import LOOKS
 from bench_lr.figures.winners import winners
 from bench_lr.report.sections import Section, duration, merged, origin_facts, section
-from bench_lr.verdict import ClaimVerdict
+from bench_lr.verdict import ClaimVerdict, training_seconds
 
 COSTS = {"s": "seconds", "m": "minutes", "G": "GPU"}
 
@@ -78,7 +78,7 @@ def as_html(
         looks=LOOKS,
         counts={word: sum(v.verdict == word for v in verdicts) for word in LOOKS},
         total=len(verdicts),
-        seconds=sum(verdict.train_seconds for verdict in verdicts),
+        seconds=training_seconds(verdicts),
         origin=origin_facts(merged(verdicts)),
         duration=duration,
         winners=bool(winners(verdicts)),
