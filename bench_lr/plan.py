@@ -6,12 +6,13 @@ import heapq
 import itertools
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
 
+from bench_lr.checkpoint import unfinished
 from bench_lr.claims.problems import adapter
 from bench_lr.cohort.grouping import arrange, divide
 from bench_lr.estimate import SECONDS_PER_JOB, seconds_of
@@ -192,18 +193,15 @@ def make_plan(
             users.setdefault(identity, []).append(claim.id)
     lacking = store.lacking(wanted)
     limit = runs_per_cohort if callable(runs_per_cohort) else lambda run: runs_per_cohort
-    # `arrange` and `divide` hand on the objects they are given.
-    names = {id(run): identity for identity, run in wanted.items()}
     soon = {claim.id for claim in claims if _alone(claim) <= SOON_SECONDS}
+    # Runs of a claim that is done in no time do not wait for a cohort that is not.
+    early = {it for it, names in users.items() if any(name in soon for name in names)}
     cohorts = []
-    for first in (True, False):
-        # Runs of a claim that is done in no time do not wait for a cohort that is not.
-        chosen = [wanted[it] for it in lacking if any(c in soon for c in users[it]) == first]
-        for group in arrange(chosen):
-            for part in divide(group, limit(group[0])):
-                identities = tuple(names[id(run)] for run in part)
-                serving = tuple(dict.fromkeys(c for name in identities for c in users[name]))
-                cohorts.append(Job(tuple(part), seconds_of(part), identities, (), serving))
+    for part in _cohorts(wanted, lacking, unfinished(store), early, limit):
+        identities = tuple(part)
+        serving = tuple(dict.fromkeys(c for name in identities for c in users[name]))
+        runs_of = tuple(part.values())
+        cohorts.append(Job(runs_of, seconds_of(runs_of), identities, (), serving))
     jobs = list(_gathered(_in_order(cohorts, workers), workers))
     return Plan(
         tuple(jobs),
@@ -214,6 +212,55 @@ def make_plan(
         _sharing(users.values()),
         _by_cost(claims, jobs, users),
     )
+
+
+def _cohorts(
+    wanted: Mapping[str, RunConfig],
+    lacking: Sequence[str],
+    begun: Iterable[Sequence[str]],
+    early: Set[str],
+    limit: Callable[[RunConfig], int],
+) -> Iterator[dict[str, RunConfig]]:
+    """Yield the cohorts of runs that are lacking, by run id.
+
+    Which runs train together changes the last digits of their numbers. So that training which was
+    broken off comes to what it would have come to, cohorts are those into which all that is wanted
+    falls, as long as nothing of them is stored; and those that have a checkpoint, as they were.
+    """
+    left = dict.fromkeys(lacking)
+    for identities in begun:
+        if all(identity in left for identity in identities):
+            yield {identity: wanted[identity] for identity in identities}
+            for identity in identities:
+                del left[identity]
+    begun_before = 0 < len(left) < len(wanted)
+    whole = _divided(wanted, wanted, early, limit) if begun_before else ()
+    for part in whole:
+        if all(identity in left for identity in part):
+            yield part
+            for identity in part:
+                del left[identity]
+    yield from _divided(wanted, left, early, limit)
+
+
+def _divided(
+    wanted: Mapping[str, RunConfig],
+    chosen: Iterable[str],
+    early: Set[str],
+    limit: Callable[[RunConfig], int],
+) -> Iterator[dict[str, RunConfig]]:
+    """Divide some of the runs into cohorts, those that are `early` apart from the others."""
+    apart: tuple[list[RunConfig], list[RunConfig]] = [], []
+    names: dict[int, str] = {}
+    for identity in chosen:
+        run = wanted[identity]
+        # `arrange` and `divide` hand on the objects they are given.
+        names[id(run)] = identity
+        apart[identity not in early].append(run)
+    for runs in apart:
+        for group in arrange(runs):
+            for part in divide(group, limit(group[0])):
+                yield {names[id(run)]: run for run in part}
 
 
 def _in_order(cohorts: Sequence[Job], workers: int) -> list[Job]:

@@ -4,10 +4,14 @@ Layout (readable without this package)::
 
     STORE/runs/<2 hex>/<run id>.parquet    tidy table, see `COLUMNS`
     STORE/commits/<2 hex>/<run id>.json    written last: a run is stored if and only if it is there
+    STORE/pending/<digest>.json            commits of a cohort that are being written, for a moment
+    STORE/unfinished/*.checkpoint          cohorts to go on with, see `bench_lr.checkpoint`
 
 Both are written to a temporary file, synced and renamed, so a killed process leaves nothing that is
 read as whole. The commit holds the SHA-256 of the parquet file; a file that does not match is
-reported by name and the run is trained again.
+reported by name and the run is trained again. Runs that trained together are stored together: a
+process that is killed among their commits leaves the list of them, and the next one writes what is
+missing.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from bench_lr.atomic import write_atomically
-from bench_lr.identity import ENGINE_VERSION
+from bench_lr.identity import ENGINE_VERSION, digest
 from bench_lr.tables import encode
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ TRAINED = ("complete", "diverged")
 STATUSES = (*TRAINED, "failed")
 _ATTEMPTS = 20
 _READ_BYTES = 1 << 16
+_RUN_ID = re.compile("[0-9a-f]{64}")
 
 
 class StoreError(Exception):
@@ -195,13 +201,72 @@ class Store:
         StoreError
             If the folder cannot be written; what was there before is still whole.
         """
-        content = encode(table[list(COLUMNS)])
-        whole = Commit(**{**vars(commit), "sha256": hashlib.sha256(content).hexdigest()})
-        for _ in range(_ATTEMPTS):
+        self.put_together([commit], [table])
+
+    def put_together(self, commits: Sequence[Commit], tables: Sequence[pd.DataFrame]) -> None:
+        """Store runs that were trained together: all of them or, until `recover`, none.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written; what was there before is still whole.
+        """
+        contents, wholes = [], []
+        for commit, table in zip(commits, tables, strict=True):
+            content = encode(table[list(COLUMNS)])
+            sha256 = hashlib.sha256(content).hexdigest()
+            wholes.append(Commit(**{**vars(commit), "sha256": sha256}))
+            contents.append(content)
             write_atomic(Path(self._table(commit.run_id)), content)
-            write_atomic(Path(self._marker(commit.run_id)), _json(vars(whole)))
-            if self._matches(commit.run_id):
-                break
+        pending = None
+        if len(wholes) > 1:
+            name = digest([commit.run_id for commit in wholes])
+            pending = self.root / "pending" / f"{name}.json"
+            write_atomic(pending, _json({"commits": [vars(commit) for commit in wholes]}))
+        for whole, content in zip(wholes, contents, strict=True):
+            for _ in range(_ATTEMPTS):
+                write_atomic(Path(self._marker(whole.run_id)), _json(vars(whole)))
+                if self._matches(whole.run_id):
+                    break
+                write_atomic(Path(self._table(whole.run_id)), content)
+        if pending is not None:
+            pending.unlink(missing_ok=True)
+
+    def recover(self) -> int:
+        """Write the commits that killed processes were about to write; return how many.
+
+        Nothing where the store cannot be written.
+        """
+        found = 0
+        for path in sorted((self.root / "pending").glob("*.json")):
+            try:
+                commits = [Commit(**it) for it in from_json(_content(str(path)))["commits"]]
+                if not all(_RUN_ID.fullmatch(commit.run_id) for commit in commits):
+                    raise ValueError("not the commits of runs")
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                log.warning("%s is damaged (%s); its runs will be trained again", path, error)
+                commits = []
+            with contextlib.suppress(StoreError, OSError):
+                for commit in commits:
+                    found += self._complete(commit)
+                path.unlink(missing_ok=True)
+        return found
+
+    def _complete(self, commit: Commit) -> bool:
+        """Write a commit that is missing beside its table; whether it was."""
+        existing = self.commit_of(commit.run_id)
+        if existing is not None and existing.status in TRAINED:
+            return False
+        try:
+            content = _content(self._table(commit.run_id))
+        except FileNotFoundError:
+            return False
+        if hashlib.sha256(content).hexdigest() != commit.sha256:
+            return False
+        write_atomic(Path(self._marker(commit.run_id)), _json(vars(commit)))
+        return True
 
     def _matches(self, run_id: str) -> bool:
         """Whether table and commit are of one process, where several store the same run at once.

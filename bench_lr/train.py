@@ -14,11 +14,13 @@ import dataclasses
 import itertools
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,17 @@ from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.estimate import seconds_of
 from bench_lr.identity import config_dict, run_ids
+from bench_lr.interruptions import Interruptions
 from bench_lr.plan import load_job
 from bench_lr.progress import reporter
 from bench_lr.provenance import cores
 from bench_lr.schema import RunConfig, Setting
-from bench_lr.store import Commit, Store
+from bench_lr.store import Commit, Store, StoreError
 
 log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""Between asking a job to end whose driver is gone, and ending it."""
 
 
 class JobFailed(RuntimeError):
@@ -125,7 +131,10 @@ def jobs_at_once() -> int | None:
 
 
 def follow_driver() -> None:
-    """End this process when the driver that started it is gone, however it went."""
+    """End this process when the driver that started it is gone, however it went.
+
+    It is asked to first, so that it keeps what it has trained.
+    """
     driver = int(os.environ.get("BENCH_LR_DRIVER", "0"))
     # A worker process takes one job after the other.
     if not driver or any(thread.name == "follow-driver" for thread in threading.enumerate()):
@@ -136,11 +145,14 @@ def follow_driver() -> None:
             time.sleep(1.0)
             try:
                 os.kill(driver, 0)
+                gone = _is_zombie(driver)
             except ProcessLookupError:
-                os._exit(1)
+                gone = True
             except OSError:
                 return
-            if _is_zombie(driver):
+            if gone:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(PATIENCE_SECONDS)
                 os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="follow-driver").start()
@@ -174,6 +186,7 @@ def run_job(cfg: DictConfig) -> None:
     from bench_lr.data import load
     from bench_lr.trainer import train_and_store
 
+    store.recover()
     torch.set_num_threads(threads_of(cfg))
     torch.set_float32_matmul_precision("highest")
     wanted = dict(zip(run_ids(runs), runs, strict=True))
@@ -182,11 +195,13 @@ def run_job(cfg: DictConfig) -> None:
     todo = [[run for run in part if names.get(id(run)) in lacking] for part in parts]
     groups = [group for part in todo for group in arrange(part)]
     log.info("%d of %d runs to train", len(lacking), len(runs))
-    datasets: dict[str, Any] = {}
-    failed = 0
-    for group, progress in zip(groups, _shares(groups, report), strict=True):
-        name = group[0].task.data
-        try:
+    with Interruptions() as interruptions:
+        datasets: dict[str, Any] = {}
+
+        def train(group: Sequence[RunConfig], progress: Callable[[float], None] | None) -> None:
+            # Nothing is begun that is to be put down at once.
+            interruptions.pass_on()
+            name = group[0].task.data
             if name not in datasets:
                 datasets[name] = load(name)
             seconds = train_and_store(
@@ -196,18 +211,49 @@ def run_job(cfg: DictConfig) -> None:
                 device=cfg.device,
                 progress=progress,
                 origin={"jobs_at_once": jobs_at_once()},
+                minutes=cfg.checkpoint_minutes,
+                interruptions=interruptions,
             )
             log.info("%d runs in %.1f s", len(group), seconds)
-        except Exception:
-            failed += len(group)
-            text = traceback.format_exc()
-            log.error("%d runs failed:\n%s", len(group), text)
-            from bench_lr.provenance import here
 
-            for identity, run in zip(run_ids(group), group, strict=True):
-                store.put_failure(Commit(identity, "failed", config_dict(run), here(), error=text))
+        shares = _shares(groups, report)
+        failed = sum(map(partial(_train_cohort, store, train), groups, shares))
     if failed:
         raise JobFailed(f"{failed} of {len(runs)} runs failed; see the log")
+
+
+def _train_cohort(
+    store: Store,
+    train: Callable[[Sequence[RunConfig], Callable[[float], None] | None], None],
+    cohort: Sequence[RunConfig],
+    progress: Callable[[float], None] | None,
+) -> int:
+    """Train a cohort, by halves where there is no memory for it; return how many runs failed."""
+    from bench_lr.cohort.memory import halves, is_out_of_memory
+
+    try:
+        train(cohort, progress)
+        return 0
+    except Exception as error:
+        too_many = len(cohort) > 1 and is_out_of_memory(error)
+        text = traceback.format_exc()
+    # Only now is free what the error held.
+    if too_many:
+        log.warning("no memory for %d runs at a time: going on by halves", len(cohort))
+        return sum(_train_cohort(store, train, half, None) for half in halves(cohort))
+    log.error("%d runs failed:\n%s", len(cohort), text)
+    _put_failures(store, cohort, text)
+    return len(cohort)
+
+
+def _put_failures(store: Store, group: Sequence[RunConfig], text: str) -> None:
+    from bench_lr.provenance import here
+
+    try:
+        for identity, run in zip(run_ids(group), group, strict=True):
+            store.put_failure(Commit(identity, "failed", config_dict(run), here(), error=text))
+    except StoreError as error:
+        log.error("this cannot be noted: %s", error)
 
 
 def _shares(

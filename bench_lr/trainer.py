@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,12 +18,15 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch.utils.data import DataLoader, IterableDataset
 
+from bench_lr.checkpoint import Keeper
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.timetable import Span, Timetable
 from bench_lr.data import Dataset
 from bench_lr.identity import config_dict, run_id
+from bench_lr.interruptions import Interruptions
 from bench_lr.provenance import here, processor
 from bench_lr.schema import RunConfig
 from bench_lr.store import COLUMNS, Commit, Store
@@ -54,7 +56,7 @@ class Block:
 
 
 class Blocks(IterableDataset[Block]):
-    """The blocks of consecutive epochs, in order."""
+    """The blocks of consecutive epochs, in order, without those of the first `taken` steps."""
 
     def __init__(
         self,
@@ -63,14 +65,18 @@ class Blocks(IterableDataset[Block]):
         steps: int = BLOCK_STEPS,
         longest: int = SPAN_STEPS,
         joined: bool = False,
+        taken: int = 0,
     ) -> None:
-        self._timetable, self._epochs = timetable, epochs
+        self._timetable, self._epochs, self._taken = timetable, epochs, taken
         self._steps, self._longest, self._joined = steps, longest, joined
 
     def __iter__(self) -> Iterator[Block]:
         gathered: list[Span] = []
         steps = 0
         for span in self._spans():
+            # Spans are those of training without a break, whatever has been taken before it.
+            if span.step < self._taken:
+                continue
             gathered.append(span)
             steps += span.steps
             if steps >= self._steps:
@@ -112,19 +118,23 @@ class BlockOptimizer(torch.optim.Optimizer):
 class CohortModule(pl.LightningModule):
     """A cohort as Lightning sees it: manual optimisation, block by block."""
 
-    def __init__(self, cohort: Cohort, progress: Progress | None = None) -> None:
+    def __init__(
+        self, cohort: Cohort, progress: Progress | None = None, keeper: Keeper | None = None
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.cohort = cohort
         self._longer = SMALL if cohort.is_small else 1
         self.stretches = stretches(cohort.timetable, STRETCH_STEPS * self._longer)
-        self._progress = progress
+        self._progress, self._keeper = progress, keeper
 
     def configure_optimizers(self) -> BlockOptimizer:
         return BlockOptimizer(self.cohort)
 
     def on_fit_start(self) -> None:
         self.cohort.start()
+        if self._keeper is not None:
+            self._keeper.take_up(self.cohort)
 
     def train_dataloader(self) -> DataLoader[Block]:
         epochs = self.stretches[self.current_epoch]
@@ -133,7 +143,8 @@ class CohortModule(pl.LightningModule):
         if joined:
             most = SPAN_EXAMPLES // max(self.cohort.timetable.batch_sizes)
             longest = max(SPAN_STEPS, min(SPAN_STEPS * SMALL, most))
-        blocks = Blocks(self.cohort.timetable, epochs, steps, longest, joined)
+        taken = self.cohort.steps_taken
+        blocks = Blocks(self.cohort.timetable, epochs, steps, longest, joined, taken)
         return DataLoader(blocks, batch_size=None)
 
     def training_step(self, batch: Block, batch_idx: int) -> None:
@@ -150,6 +161,8 @@ class CohortModule(pl.LightningModule):
             self.cohort.train_block(span, indices)
             if span.evaluate:
                 self.cohort.evaluate(span)
+            if self._keeper is not None:
+                self._keeper.look(self.cohort)
             if self._progress is not None:
                 self._progress((span.step + span.steps) / self.cohort.timetable.steps)
 
@@ -174,6 +187,8 @@ def make_trainer(stretches: int, device: str, dtype: str) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         inference_mode=False,
+        # One process a job, whatever a cluster's variables suggest; Lightning would requeue it too.
+        plugins=[LightningEnvironment()],
     )
 
 
@@ -183,6 +198,7 @@ def train_cohort(
     *,
     device: str = "auto",
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Cohort:
     """Train the runs of a cohort to the end and return it.
 
@@ -193,12 +209,14 @@ def train_cohort(
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
         Called after every span with the share of steps done.
+    keeper : Keeper, optional
+        Goes on from the cohort's checkpoint, if there is one, and keeps new ones.
     """
     cohort = Cohort(runs, dataset, device=found(device))
     if cohort.config.timed:
         warm_up(runs, dataset, found(device))
     with quiet_lightning():
-        module = CohortModule(cohort, progress)
+        module = CohortModule(cohort, progress, keeper)
         trainer = make_trainer(len(module.stretches), device, cohort.config.dtype)
         trainer.fit(module)
     if progress is not None and cohort.has_ended:
@@ -226,7 +244,11 @@ class quiet_lightning:  # noqa: N801 - a context manager, used like a function
     def __enter__(self) -> None:
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
-        for text in ("does not have many workers", r"isinstance\(treespec, LeafSpec\)"):
+        for text in (
+            "does not have many workers",
+            r"isinstance\(treespec, LeafSpec\)",
+            "The `srun`",
+        ):
             warnings.filterwarnings("ignore", message=f".*{text}")
         warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
         self._logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
@@ -267,7 +289,7 @@ def store_cohort(
     seconds: float,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Commit every run of a trained cohort.
+    """Commit every run of a trained cohort, all of them or none.
 
     `seconds` is the cohort's wall time; `origin` is what else its provenance is to say.
     """
@@ -289,17 +311,21 @@ def store_cohort(
     diverged = cohort.diverged_at.flatten().tolist()
     stops = cohort.config.stop_at is not None
     reached = [{"reached_target": bool(it)} if stops else {} for it in cohort.records.reached]
-    for run, table, step, own in zip(cohort.runs, tables(cohort), diverged, reached, strict=True):
+    found = tables(cohort)
+    commits = []
+    for run, table, step, own in zip(cohort.runs, found, diverged, reached, strict=True):
         lost = step >= 0 or bool(table.loc[table.metric == "loss", "value"].isna().any())
         at = step if step >= 0 else int(table.step.max()) if lost else None
-        commit = Commit(
-            run_id=run_id(run),
-            status="diverged" if lost else "complete",
-            config=config_dict(run),
-            provenance={**common, **own},
-            diverged_at=at,
+        commits.append(
+            Commit(
+                run_id=run_id(run),
+                status="diverged" if lost else "complete",
+                config=config_dict(run),
+                provenance={**common, **own},
+                diverged_at=at,
+            )
         )
-        store.put(commit, table)
+    store.put_together(commits, found)
 
 
 def train_and_store(
@@ -310,10 +336,27 @@ def train_and_store(
     device: str = "auto",
     progress: Progress | None = None,
     origin: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    interruptions: Interruptions | None = None,
 ) -> float:
-    """Train one cohort and commit its runs; return the wall time in seconds."""
-    start = time.perf_counter()
-    cohort = train_cohort(runs, dataset, device=device, progress=progress)
-    seconds = time.perf_counter() - start
+    """Train one cohort and commit its runs; return the wall time in seconds, breaks left out.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        How often its state is kept, to go on from after a break; None: only at `interruptions`.
+    """
+    held = interruptions or Interruptions()
+    keeper = Keeper(
+        store,
+        runs,
+        dataset.sha256,
+        minutes=minutes,
+        asked=lambda: held.pending,
+        stop=held.pass_on,
+    )
+    cohort = train_cohort(runs, dataset, device=device, progress=progress, keeper=keeper)
+    seconds = keeper.seconds
     store_cohort(store, cohort, dataset, seconds, origin)
+    keeper.forget()
     return seconds

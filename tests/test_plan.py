@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench_lr.checkpoint import path_of
 from bench_lr.claims import load_claims
-from bench_lr.identity import run_id
+from bench_lr.identity import ENGINE_VERSION, run_id
 from bench_lr.plan import Job, Plan, _in_order, load_job, make_plan, save_plan
 from bench_lr.schema import Claim, RunConfig
 from bench_lr.store import Store, StoreError
@@ -270,3 +271,76 @@ def test_timed_runs_train_one_at_a_time_after_the_others_seed_by_seed(
     seeds = [run.seed for job in last for run in job.runs]
     assert seeds == sorted(seeds)
     assert len(set(seeds)) < len(seeds)
+
+
+# --- what was broken off ------------------------------------------------------------------------
+
+
+def cohorts_of(plan: Plan) -> set[tuple[str, ...]]:
+    return {tuple(map(run_id, part)) for job in plan.jobs for part in job.parts}
+
+
+def begin(store: Store, runs: list[RunConfig], **changes: object) -> tuple[str, ...]:
+    """Leave a checkpoint of a cohort, as far as a plan looks into it."""
+    identities = tuple(map(run_id, runs))
+    fixed = {"engine": ENGINE_VERSION, "device_kind": "cpu", "torch": "", "data_sha256": ""}
+    header = {"run_ids": identities, "seconds": 1.0, "steps_taken": 7, "sha256": "", **fixed}
+    path = path_of(store, identities)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**header, **changes}) + "\n")
+    return identities
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_plan_that_was_broken_off_goes_on_with_the_same_cohorts(
+    order: int, claims: list[Claim], store: Store
+) -> None:
+    left = cohorts_of(make_plan(claims, store, 12))
+    assert len(left) > 4
+    runs = {run_id(run): run for run in runs_of(claims)}
+    for cohort in sorted(left)[::order]:
+        for identity in cohort:
+            store.put(commit(runs[identity]), simple(runs[identity]))
+        left = left - {cohort}
+        assert cohorts_of(make_plan(claims, store, 12)) == left
+
+
+def test_runs_that_are_lacking_here_and_there_train_together(
+    claims: list[Claim], store: Store
+) -> None:
+    before = make_plan(claims, store, 12)
+    for job in before.jobs:
+        for part in job.parts:
+            for run in part[1:]:
+                store.put(commit(run), simple(run))
+    after = make_plan(claims, store, 12)
+    assert after.runs == len(cohorts_of(before))
+    assert len(cohorts_of(after)) < len(cohorts_of(before))
+
+
+def test_a_cohort_with_a_checkpoint_trains_as_it_was(claims: list[Claim], store: Store) -> None:
+    runs = [run for run in runs_of(claims)[:16] if run.seed in (2, 5, 6)]
+    begun = begin(store, runs)
+    assert begun not in cohorts_of(make_plan(claims, Store(store.root / "other"), 12))
+    plan = make_plan(claims, store, 12)
+    assert begun in cohorts_of(plan)
+    ids = [run_id(run) for run in planned(plan)]
+    assert len(ids) == len(set(ids)) == plan.runs == plan.distinct
+
+
+@pytest.mark.parametrize("reason", ["stored", "not wanted", "another engine", "damaged"])
+def test_a_checkpoint_of_no_use_changes_no_plan(
+    reason: str, claims: list[Claim], store: Store
+) -> None:
+    runs = [run for run in runs_of(claims)[:16] if run.seed in (2, 5, 6)]
+    match reason:
+        case "stored":
+            store.put(commit(runs[0]), simple(runs[0]))
+        case "not wanted":
+            runs.append(dataclasses.replace(runs[0], seed=1234))
+    expected = cohorts_of(make_plan(claims, store, 12))
+    begin(store, runs, **({"engine": -1} if reason == "another engine" else {}))
+    if reason == "damaged":
+        (path,) = (store.root / "unfinished").iterdir()
+        path.write_bytes(path.read_bytes()[:40])
+    assert cohorts_of(make_plan(claims, store, 12)) == expected

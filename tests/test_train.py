@@ -286,7 +286,7 @@ def test_a_job_ends_when_its_driver_is_gone(looked_after: bool) -> None:
         os.kill(driver.pid, signal.SIGKILL)
         if looked_after:
             driver.wait(5)
-        assert follower.wait(5) == 1
+        assert follower.wait(5) == -signal.SIGTERM
     finally:
         for process in (driver, follower):
             process.kill()

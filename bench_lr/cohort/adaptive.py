@@ -76,6 +76,7 @@ class Adam(_Adaptive):
             id(slot): (torch.zeros_like(slot.by_run), torch.zeros_like(slot.by_run))
             for slot in slots
         }
+        self.state = tuple(moment for pair in self.moments.values() for moment in pair)
 
     def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:
         """Return scale and shift, with both bias corrections, (steps, 2, seeds, arms)."""
@@ -115,6 +116,7 @@ class Adagrad(_Adaptive):
         super().__init__(lr, eps, weight_decay)
         slots = tuple(slots)
         self.sums = {id(slot): slot.spread(initial).expand(slot.view).clone() for slot in slots}
+        self.state = tuple(self.sums.values())
         self._scratch = {id(slot): torch.zeros_like(slot.by_run) for slot in slots}
 
     def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:

@@ -51,6 +51,10 @@ _EVALUATION_VALUES = 1 << 21
 """Values of the inputs and the widest layer of all runs that are evaluated at once."""
 
 
+_COUNTED = ("seen", "unmeasured", "may_have_lost", "steps")
+"""Numbers among the records."""
+
+
 @dataclass
 class Records:
     """What a cohort has measured so far, one entry an evaluation; arrays are (runs,)."""
@@ -71,6 +75,35 @@ class Records:
     """Place of the evaluation at which each run ended; -1 for one that has not. Shape (runs,)."""
     reached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
     """Whether each run ended because it reached its target, shape (runs,)."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All of it, as lists, numbers and tensors."""
+        return {
+            **{name: getattr(self, name) for name in _COUNTED},
+            "step": list(self.step),
+            "epoch": list(self.epoch),
+            "examples": list(self.examples),
+            "names": [[list(name) for name in values] for values in self.values],
+            "values": [torch.from_numpy(np.array([*values.values()])) for values in self.values],
+            "ended": torch.from_numpy(self.ended.copy()),
+            "reached": torch.from_numpy(self.reached.copy()),
+        }
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> Records:
+        """Return the records of which `state` was the state."""
+        rows = zip(state["names"], state["values"], strict=True)
+        return cls(
+            **{name: state[name] for name in (*_COUNTED, "step", "epoch", "examples")},
+            values=[
+                {(metric, split): row for (metric, split), row in zip(names, row_of, strict=True)}
+                for names, values in rows
+                for row_of in [values.numpy()]
+            ],
+            ended=state["ended"].numpy(),
+            reached=state["reached"].numpy(),
+        )
 
     def evaluations(self, run: int) -> int:
         """How many evaluations, from the first on, are a run's own."""
@@ -177,6 +210,7 @@ class Cohort(nn.Module):
         self._watch = Stopwatch()
         self._probing = Probing(self.runs, dataset, self._train, initial)
         self.rule: UpdateRule | None = None
+        self.steps_taken = 0
 
     @property
     def device(self) -> torch.device:
@@ -258,6 +292,41 @@ class Cohort(nn.Module):
         if self._probing.is_due(0.0) and not self.records.step:
             self._record(0, 0.0, self._probe(0, 0.0))
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that training goes on from, between two spans: numbers, lists, tensors on the CPU.
+
+        What a configuration and a data set tell, and random numbers, which hang on the seed and the
+        step alone, are not in it.
+        """
+        assert self.rule is not None, "call start() first"
+        return {
+            "steps_taken": self.steps_taken,
+            "tensors": {name: t.cpu().clone() for name, t in self.state_dict().items()},
+            "rule": [tensor.cpu().clone() for tensor in self.rule.state],
+            "rates": [[torch.from_numpy(it) for it in each] for each in self._lr.state],
+            "records": self.records.state,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` was, in place of what `start` has just set up.
+
+        On the kind of device it is from, every number from here on is what it would have been.
+
+        Raises
+        ------
+        ValueError, RuntimeError, KeyError
+            If it is the state of another cohort.
+        """
+        assert self.rule is not None, "call start() first"
+        self.load_state_dict(state["tensors"])
+        with torch.no_grad():
+            for mine, kept in zip(self.rule.state, state["rule"], strict=True):
+                mine.copy_(kept)
+        self._lr.restore([[it.numpy() for it in each] for each in state["rates"]])
+        self.records = Records.restored(state["records"])
+        self.steps_taken = state["steps_taken"]
+
     def _inputs(self, steps: int, batch: int) -> Inputs:
         shape = (steps, self.grid.seeds, batch)
         if self.network.takes_positions:
@@ -326,6 +395,7 @@ class Cohort(nn.Module):
             self.diverged_at.copy_(torch.where(lost, first_bad, self.diverged_at))
         self._loss_sum.add_(trace.sum(0), alpha=span.batch_size)
         self._add_squares(trace)
+        self.steps_taken = span.step + span.steps
         self.records.seen += span.steps * span.batch_size
         self.records.unmeasured += span.steps * span.batch_size
 

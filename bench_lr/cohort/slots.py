@@ -72,6 +72,9 @@ class UpdateRule(Protocol):
     rate: Tensor
     """What changes from step to step, shape (..., seeds, arms): see `rates`."""
 
+    state: tuple[Tensor, ...]
+    """What it remembers from step to step, in the order of the slots; to be changed in place."""
+
     fused: bool
     """Whether the gradient of the summed loss comes multiplied by `rate`: gradients are updates."""
 
@@ -107,6 +110,7 @@ class PlainSGD:
     """
 
     fused = True
+    state: tuple[Tensor, ...] = ()
 
     def __init__(self, rate: Tensor) -> None:
         self.rate = rate
@@ -168,6 +172,7 @@ class MomentumSGD(WholeGradient):
         self.rate, self._momentum, self._weight_decay = rate, momentum, weight_decay
         self._nesterov, self._decays = nesterov, bool((weight_decay > 0).any())
         self.velocity = {id(slot): torch.zeros_like(slot.by_run) for slot in slots}
+        self.state = tuple(self.velocity.values())
 
     def rates(self, first: int, lr: Tensor, batch_size: int) -> Tensor:
         """Return the LR."""

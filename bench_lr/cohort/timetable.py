@@ -205,6 +205,16 @@ class LearningRates:
             if key in measured:
                 watch.observe(measured[key][at])
 
+    @property
+    def state(self) -> list[tuple[npt.NDArray[np.generic], ...]]:
+        """What the schedules that watch a metric remember."""
+        return [watch.state for _, _, watch in self._watches]
+
+    def restore(self, state: Sequence[Sequence[npt.NDArray[np.generic]]]) -> None:
+        """Go on from what `state` was."""
+        for (_, _, watch), kept in zip(self._watches, state, strict=True):
+            watch.restore(kept)
+
     def of(self, first: int, steps: int) -> npt.NDArray[np.float64]:
         """Return the rates of `steps` steps from `first` on, shape (steps, runs)."""
         at = first - self._first

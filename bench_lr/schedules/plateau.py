@@ -77,6 +77,18 @@ class Watch:
         self._bad = np.zeros(self.rate.shape, dtype=np.int64)
         self._cooling = np.zeros(self.rate.shape, dtype=np.int64)
 
+    @property
+    def state(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """What it remembers, copied."""
+        kept = (self.rate, self._best, self._bad, self._cooling)
+        return tuple(array.copy() for array in kept)
+
+    def restore(self, state: Sequence[npt.NDArray[np.generic]]) -> None:
+        """Go on from what `state` was."""
+        rate, best, bad, cooling = state
+        self.rate, self._best = rate.astype(np.float64), best.astype(np.float64)
+        self._bad, self._cooling = bad.astype(np.int64), cooling.astype(np.int64)
+
     def observe(self, value: Floats) -> None:
         """Take the metric of one evaluation of each run, shape (runs,), and cut where due."""
         plateau = self._plateau
