@@ -17,6 +17,12 @@ GOAL = 90
 """Power, in per cent, that the suite aims at."""
 
 
+MORE_COLOURS = ("#6b8e23", "#4b3f72", "#00808a", "#a0522d", "#36454f")
+"""Beyond those of seaborn's palette; a kind has its marker too."""
+MARKS = "oXsPD^v<>phdH8*."
+"""Markers of the kinds, in their order."""
+
+
 def wrong_rates(found: Calibration) -> pd.DataFrame:
     """Worst wrong rate over truths, in per cent, by kind, noise and number of seeds."""
     import pandas as pd
@@ -50,10 +56,10 @@ def draw(found: Calibration) -> Figure:
     import seaborn as sns
 
     kinds = found.kinds()
-    colours = [*sns.color_palette("colorblind", 10), INK]
+    colours = [*sns.color_palette("colorblind", 10), INK, *MORE_COLOURS]
     colours[6] = "#8b1a1a"  # its pink, darkened, would be the purple of another kind
     palette = {kind: readable(c) for kind, c in zip(kinds, colours, strict=False)}
-    marks = dict(zip(kinds, "oXsPD^v<>ph", strict=False))
+    marks = dict(zip(kinds, MARKS, strict=False))
     looks = {
         "hue": "kind",
         "hue_order": kinds,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_hex
 
 import bench_lr.provenance
 from bench_lr.calibration import page, record
@@ -81,6 +82,15 @@ def test_the_figure_draws_every_kind_and_limit():
     assert [text.get_text() for text in figure.legends[0].texts] == ["superior", "overtakes"]
     limits = [text.get_text() for axis in figure.axes[:3] for text in axis.texts]
     assert limits == ["limit\n5 %", "limit\n5 %", "limit\n7 %"]
+
+
+def test_every_kind_has_a_colour_and_a_marker_of_its_own():
+    kinds = list(SETUPS)
+    figure = draw(calibrate(kinds, trials=2, seeds=(10,)))
+    handles = figure.legends[0].legend_handles
+    assert [text.get_text() for text in figure.legends[0].texts] == kinds
+    looks = {(to_hex(it.get_color()), it.get_marker()) for it in handles}
+    assert len({colour for colour, _ in looks}) == len({mark for _, mark in looks}) == len(kinds)
 
 
 @pytest.fixture
