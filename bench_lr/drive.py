@@ -1,32 +1,46 @@
-"""Training what a plan lacks with a Hydra multirun, watched from outside.
+"""Training what a plan lacks with Hydra multiruns, watched from outside.
 
-The multirun is a process of its own and is judged by what reaches the store, never by its exit: a
-launcher may raise at the first dead job, or not at all.
+A multirun is a process of its own and is judged by what reaches the store, never by its exit: a
+launcher may raise at the first dead job while others run on, wait without end for one that nobody
+accounts for, or call a job that failed completed; and where one worker process of joblib dies, the
+others are ended. So jobs that ended without a word are started again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench_lr import cluster
 from bench_lr.claims.files import conf_roots, group_names
+from bench_lr.identity import config_dict
 from bench_lr.plan import Plan, save_plan
-from bench_lr.progress import Status, Watch
-from bench_lr.store import Store
+from bench_lr.progress import Status, Watch, note_name
+from bench_lr.provenance import here
+from bench_lr.store import Commit, Store
+
+log = logging.getLogger(__name__)
 
 DRIVER = "BENCH_LR_DRIVER"
 """Environment variable that tells a local job which process to end with."""
 LOCAL_LAUNCHERS = ("local", "joblib")
 POLL_SECONDS = 0.5
-STOP_SECONDS = 2.0
+STOP_SECONDS = 3.0
 """Between asking jobs to end and ending them."""
+CLUSTER_SECONDS = 5.0
+"""Between two questions to a cluster."""
+QUIET_LOOKS = 2
+"""So often a cluster has to know of no job before they are taken to be over."""
 
 
 def quoted(value: object) -> str:
@@ -50,23 +64,228 @@ def launchers() -> list[str]:
 
 
 def command(
-    plan: Plan, plan_file: Path, store: Store, launcher: str, overrides: Sequence[str]
+    numbers: Sequence[int],
+    plan_file: Path,
+    store: Store,
+    launcher: str,
+    overrides: Sequence[str],
+    name: str = "hydra",
 ) -> list[str]:
-    """Return the command line of the multirun."""
-    jobs = "0" if len(plan.jobs) == 1 else f"range(0,{len(plan.jobs)})"
-    folder = plan_file.parent
+    """Return the command line of a multirun.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        The jobs of the plan.
+    name : str
+        Of its folder, beside the plan.
+    """
     return [
         sys.executable,
         "-m",
         "bench_lr.train",
         "-m",
         f"plan={quoted(plan_file)}",
-        f"job={jobs}",
+        f"job={_sweep(numbers)}",
         f"store={quoted(store.root.resolve())}",
         f"hydra/launcher={launcher}",
-        f"hydra.sweep.dir={quoted(folder / 'hydra')}",
+        f"hydra.sweep.dir={quoted(plan_file.parent / name)}",
         *overrides,
     ]
+
+
+def _sweep(numbers: Sequence[int]) -> str:
+    first, last = numbers[0], numbers[-1] + 1
+    if len(numbers) > 1 and list(numbers) == list(range(first, last)):
+        return f"range({first},{last})"
+    return ",".join(map(str, numbers))
+
+
+@dataclass
+class Driver:
+    """Multiruns for one plan, until all its runs are stored or no more can be done.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this plan, its progress and its logs.
+    overrides : sequence of str
+        For Hydra, such as ``hydra.launcher.n_jobs=4`` or ``device=cpu``.
+    watch : callable
+        Called about twice a second.
+    """
+
+    plan: Plan
+    store: Store
+    folder: Path
+    launcher: str
+    overrides: Sequence[str] = ()
+    watch: Callable[[Status], None] = lambda status: None
+    multiruns: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
+        self.plan_file = save_plan(self.plan, self.folder, launcher=self.launcher, store=self.store)
+        self.log = self.folder / "multirun.log"
+        self._look = Watch(self.plan, self.store, self.folder)
+        self._start = time.monotonic()
+        self._failed_before = self._failures(range(len(self.plan.jobs)))
+
+    def train(self) -> Path:
+        """Train the jobs; return the log of the multiruns.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After the jobs have been stopped.
+        """
+        left, last = list(range(len(self.plan.jobs))), False
+        while left:
+            before = self._look.runs_done
+            self._follow(left)
+            left = self._without_a_word(left)
+            # Jobs that nobody began would not begin the next time either.
+            begun = [number for number in left if (self.folder / note_name(number)).exists()]
+            if not begun or last:
+                break
+            last = self._look.runs_done == before
+            if last and self.launcher not in cluster.LAUNCHERS:
+                # One of those that ran together ends the others with it, each time.
+                for number in begun:
+                    self._follow([number])
+                left = self._without_a_word(left)
+                break
+        self._note_the_dead(left)
+        return self.log
+
+    def submit(self) -> list[str]:
+        """Hand the jobs over to a cluster; return their ids, none if that failed."""
+        process = self._begin(range(len(self.plan.jobs)))
+        try:
+            while process.poll() is None:
+                ids = cluster.submitted(self.folder)
+                if len(ids) == len(self.plan.jobs):
+                    return ids
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
+        finally:
+            stop(process)
+        return cluster.submitted(self.folder)
+
+    def _begin(self, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
+        self.multiruns += 1
+        name = "hydra" if self.multiruns == 1 else f"hydra-{self.multiruns}"
+        environment = dict(os.environ)
+        if self.launcher in LOCAL_LAUNCHERS:
+            environment[DRIVER] = str(os.getpid())
+        words = command(numbers, self.plan_file, self.store, self.launcher, self.overrides, name)
+        with self.log.open("ab") as sink:
+            return subprocess.Popen(
+                words,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def _follow(self, numbers: Sequence[int]) -> None:
+        """Train some jobs in a multirun, and wait until none of them goes on."""
+        jobs = _OnCluster(self.folder) if self.launcher in cluster.LAUNCHERS else _Here()
+        process = self._begin(numbers)
+        try:
+            while True:
+                ended = process.poll() is not None
+                status = self._look.status(time.monotonic() - self._start)
+                self.watch(dataclasses.replace(status, queue=jobs.queue))
+                if jobs.over(ended) or status.runs_done == status.runs:
+                    return
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
+                if ended:
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            jobs.cancel()
+            raise
+        finally:
+            stop(process)
+
+    def _failures(self, numbers: Iterable[int]) -> dict[str, Commit]:
+        """Commits of the failed runs of some jobs, by run id."""
+        ids = [identity for number in numbers for identity in self.plan.jobs[number].run_ids]
+        known = self.store.known(ids)
+        return {it.run_id: it for it in self.store.failures(i for i in ids if i in known)}
+
+    def _without_a_word(self, numbers: Sequence[int]) -> list[int]:
+        """Jobs of which runs are lacking that have not failed either."""
+        failed = self._failures(numbers)
+        found = []
+        for number in numbers:
+            lacking = self.store.lacking(self.plan.jobs[number].run_ids)
+            if any(failed.get(it) == self._failed_before.get(it) for it in lacking):
+                found.append(number)
+        return found
+
+    def _note_the_dead(self, numbers: Sequence[int]) -> None:
+        """Note of jobs that were begun that their runs failed, where nothing says so."""
+        for number in numbers:
+            job = self.plan.jobs[number]
+            if not (self.folder / note_name(number)).exists():
+                continue
+            lacking = set(self.store.lacking(job.run_ids))
+            text = f"job {number} ended without an error, as if killed (memory?); see {self.log}"
+            for identity, run in zip(job.run_ids, job.runs, strict=True):
+                if identity in lacking:
+                    commit = Commit(identity, "failed", config_dict(run), here(), error=text)
+                    self.store.put_failure(commit)
+
+
+class _Here:
+    """Jobs that are over when their multirun is."""
+
+    queue: cluster.Queue | None = None
+
+    def over(self, ended: bool) -> bool:
+        return ended
+
+    def cancel(self) -> None:
+        pass
+
+
+class _OnCluster:
+    """Jobs that SLURM runs, with their multirun or without it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = set(cluster.submitted(folder))
+        self._last = 0.0
+        self._quiet = 0
+        self.queue: cluster.Queue | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Jobs of this multirun."""
+        return [it for it in cluster.submitted(self._folder) if it not in self._before]
+
+    def over(self, ended: bool) -> bool:
+        if time.monotonic() - self._last < CLUSTER_SECONDS:
+            return False
+        self._last = time.monotonic()
+        ids = self.ids
+        if not ids:
+            # Nothing has been handed over: it is about to be, or never will.
+            return ended
+        try:
+            self.queue = cluster.queue_of(ids)
+        except cluster.ClusterError as error:
+            log.warning("%s; asking again", error)
+            return False
+        self._quiet = 0 if self.queue.alive else self._quiet + 1
+        return self._quiet >= QUIET_LOOKS
+
+    def cancel(self) -> None:
+        with contextlib.suppress(cluster.ClusterError):
+            cluster.cancel(self.ids)
 
 
 def train(
@@ -78,49 +297,8 @@ def train(
     overrides: Sequence[str] = (),
     watch: Callable[[Status], None] = lambda status: None,
 ) -> Path:
-    """Train the jobs of a plan; return the log of the multirun.
-
-    Parameters
-    ----------
-    folder : Path
-        Of this multirun: plan, progress and logs.
-    overrides : sequence of str
-        For Hydra, such as ``hydra.launcher.n_jobs=4`` or ``device=cpu``.
-    watch : callable
-        Called about twice a second.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        After the jobs have been stopped.
-    """
-    folder = folder.resolve()
-    plan_file = save_plan(plan, folder)
-    log = folder / "multirun.log"
-    environment = dict(os.environ)
-    if launcher in LOCAL_LAUNCHERS:
-        environment[DRIVER] = str(os.getpid())
-    look = Watch(plan, store, folder)
-    start = time.monotonic()
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command(plan, plan_file, store, launcher, overrides),
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-    try:
-        while True:
-            ended = process.poll() is not None
-            watch(look.status(time.monotonic() - start))
-            if ended:
-                return log
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(POLL_SECONDS)
-    finally:
-        stop(process)
+    """Train the jobs of a plan as `Driver.train` does."""
+    return Driver(plan, store, folder, launcher, overrides, watch).train()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import os
+import platform
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -390,10 +392,11 @@ def _by_cost(
     }
 
 
-def save_plan(plan: Plan, folder: Path) -> Path:
+def save_plan(plan: Plan, folder: Path, *, launcher: str = "", store: Store | None = None) -> Path:
     """Write a plan, each job into a file of its own; return the plan's file.
 
-    A job reads its own file and no other: ten thousand jobs would read ten thousand plans.
+    Beside it stands who trains it, and where its runs go, for whoever asks later. A job reads its
+    own file and no other: ten thousand jobs would read ten thousand plans.
 
     Raises
     ------
@@ -416,6 +419,10 @@ def save_plan(plan: Plan, folder: Path) -> Path:
         "distinct": plan.distinct,
         "stored": plan.stored,
         "seconds": plan.seconds,
+        "launcher": launcher,
+        "store": str(store.root.resolve()) if store is not None else "",
+        "pid": os.getpid(),
+        "host": platform.node(),
     }
     write_atomic(path, json.dumps(content, indent=1).encode())
     return path

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_lr.cluster import Queue
 from bench_lr.plan import Plan
 from bench_lr.store import Store, committed
 
@@ -28,6 +29,8 @@ class Status:
         Estimate, None until something is done.
     arrived : frozenset of str
         Runs of the plan stored since the status before this one.
+    queue : Queue or None
+        What a cluster knows of the jobs.
     """
 
     jobs: int
@@ -38,12 +41,18 @@ class Status:
     elapsed: float
     seconds_left: float | None
     arrived: frozenset[str] = frozenset()
+    queue: Queue | None = None
+
+
+def note_name(job: int) -> str:
+    """Name of the file in which a job notes its progress."""
+    return f"progress-{job}.json"
 
 
 def reporter(folder: Path, job: int) -> Callable[[float], None]:
     """Return a function that notes a job's progress in its multirun's folder."""
-    path = folder / f"progress-{job}.json"
-    last = 0.0
+    path = folder / note_name(job)
+    last = -NOTE_SECONDS
 
     def report(done: float) -> None:
         nonlocal last
@@ -117,7 +126,7 @@ class Watch:
         # Runs to be stored and the share that its job notes, of each job that is not done.
         self._left = {number: len(job.runs) for number, job in enumerate(plan.jobs)}
         self._noted: dict[int, tuple[int, float]] = {}
-        self._runs_done = 0
+        self.runs_done = 0
 
     def status(self, elapsed: float) -> Status:
         """Look at the store and the notes; `elapsed` is in seconds."""
@@ -127,7 +136,7 @@ class Watch:
             self._left[number] -= 1
             if not self._left[number]:
                 del self._left[number]
-        self._runs_done += len(arrived)
+        self.runs_done += len(arrived)
         self._read_notes()
         jobs = self._plan.jobs
         undone = sum(
@@ -139,7 +148,7 @@ class Watch:
             jobs=len(jobs),
             jobs_done=len(jobs) - len(self._left),
             runs=self._runs,
-            runs_done=self._runs_done,
+            runs_done=self.runs_done,
             share=share,
             elapsed=elapsed,
             seconds_left=elapsed * (1 - share) / share if share > 0.01 else None,

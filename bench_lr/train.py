@@ -179,6 +179,9 @@ def run_job(cfg: DictConfig) -> None:
     else:
         runs = runs_of(cfg)
         parts = [tuple(runs)]
+    if report is not None:
+        # Who asks knows that the job has begun.
+        report(0.0)
     # Only now: mistakes are told at once, not after seconds of imports.
     import torch
 

@@ -197,6 +197,18 @@ def test_a_claim_that_was_never_recorded_fails_the_check(call: Call, capsys: Cap
     assert "the record was nothing, is reproduced" in capsys.readouterr().out
 
 
+def test_a_cluster_is_asked_for_where_none_is(
+    call: Call, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench_lr.cli.refusals.shutil.which", lambda program: None)
+    assert call("run", "me/true", "--launcher", "slurm") == 2
+    told = capsys.readouterr().err
+    assert "launcher: found 'slurm', but no sbatch, squeue, scancel, srun on the PATH" in told
+    monkeypatch.setattr("bench_lr.drive.launchers", lambda: ["joblib", "local", "slurm"])
+    assert call("run", "me/true", "--launcher", "slurm") == 2
+    assert "pip install 'bench-lr[slurm]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -206,7 +218,7 @@ def test_a_claim_that_was_never_recorded_fails_the_check(call: Call, capsys: Cap
         (["list", "nobody/*"], "claim: found 'nobody/*'"),
         (["run", "--profile", "qick"], "did you mean 'quick'?"),
         (["run", "--launcher", "jobllib"], "did you mean 'joblib'?"),
-        (["run", "--launcher", "slurm"], "launcher: found 'slurm'"),
+        (["run", "--launcher", "slrum"], "did you mean 'slurm'?"),
         (["run", "me/true", "--", "lr=-1"], "command line: lr: found -1"),
         (["run", "me/true", "--", "learnrate=1"], "command line: learnrate: found"),
         (["run", "me/true", "--", "threads=none"], "threads: found threads=none"),

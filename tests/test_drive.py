@@ -32,7 +32,6 @@ from bench_lr.store import Store
 from bench_lr.trainer import train_and_store
 from tests import tiny
 from tests.claims.samples import write
-from tests.stored import run
 
 COHORTS = {"batch_size": [5, 6, 7, 8, 9, 10], "lr": [0.5, 0.1]}
 """Six cohorts of about half a second each."""
@@ -84,7 +83,7 @@ def composed(overrides: list[str]) -> DictConfig:
 @pytest.mark.parametrize("name", NAMES)
 def test_paths_reach_the_job_as_they_are(name: str, tmp_path: Path) -> None:
     plan_file, store = tmp_path / name / "plan.json", Store(tmp_path / name / "store")
-    words = command(plan_of([run()]), plan_file, store, "local", ["threads=1"])
+    words = command([0], plan_file, store, "local", ["threads=1"])
     assert words[:4] == [sys.executable, "-m", "bench_lr.train", "-m"]
     # As Hydra's sweeper does: it takes the words apart and puts them together for each job.
     parsed = OverridesParser.create().parse_overrides(words[4:])
@@ -96,16 +95,13 @@ def test_paths_reach_the_job_as_they_are(name: str, tmp_path: Path) -> None:
         assert (cfg.job, cfg.threads) == (0, 1)
 
 
-def test_every_job_of_a_plan_is_asked_for_once(tmp_path: Path) -> None:
-    plan = plan_of([run(0)], [run(1)], [run(2)])
-    words = command(plan, tmp_path / "plan.json", Store(tmp_path), "joblib", [])
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2], [4, 5], [3], [0, 2, 3, 7]])
+def test_every_job_of_a_plan_is_asked_for_once(numbers: list[int], tmp_path: Path) -> None:
+    words = command(numbers, tmp_path / "plan.json", Store(tmp_path), "joblib", [])
     parsed = OverridesParser.create().parse_overrides(words[4:])
     (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    assert [word for job in jobs for word in job if word.startswith("job=")] == [
-        "job=0",
-        "job=1",
-        "job=2",
-    ]
+    asked = [word for job in jobs for word in job if word.startswith("job=")]
+    assert asked == [f"job={number}" for number in numbers]
     assert "hydra/launcher=joblib" in words
 
 

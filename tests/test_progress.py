@@ -14,8 +14,8 @@ from bench_lr.identity import run_id
 from bench_lr.plan import Job, Plan
 from bench_lr.progress import Arrivals, Status, Watch, reporter
 from bench_lr.store import Store, committed
-from tests.stored import commit, simple
-from tests.test_drive import plan_of, run
+from tests.stored import commit, run, simple
+from tests.test_drive import plan_of
 
 
 @pytest.fixture

@@ -47,8 +47,16 @@ def progress_text(status: Status) -> str:
     left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
     return (
         f"{status.share:4.0%}  jobs {status.jobs_done}/{status.jobs}, "
-        f"runs {status.runs_done}/{status.runs}{left}"
+        f"runs {status.runs_done}/{status.runs}{_queue(status)}{left}"
     )
+
+
+def _queue(status: Status) -> str:
+    queue = status.queue
+    if queue is None:
+        return ""
+    why = f" ({queue.reasons[0]})" if queue.reasons and not queue.running else ""
+    return f", {queue.running} running, {queue.queued} queued{why}"
 
 
 def duration(seconds: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench_lr import drive
+from bench_lr import cluster, drive
 from bench_lr.claims import Problem
 from bench_lr.claims.problems import unknown
 from bench_lr.overrides import Overrides
@@ -16,17 +17,29 @@ if TYPE_CHECKING:
 
 def launching_problems(launcher: str, device: str) -> Iterator[Problem]:
     """What keeps the jobs from starting at all."""
-    if launcher == "slurm":
-        yield Problem("command line", "launcher", "'slurm'", "joblib or local in this version")
-    elif launcher not in drive.LOCAL_LAUNCHERS:
+    if launcher not in drive.LOCAL_LAUNCHERS:
         names = drive.launchers()
         if launcher not in names:
             yield unknown("command line", "launcher", launcher, names)
+        elif launcher in cluster.LAUNCHERS:
+            yield from _cluster_problems(launcher, names)
     elif device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
             yield Problem("command line", "device", "'cuda', with no CUDA device here", "auto, cpu")
+
+
+def _cluster_problems(launcher: str, names: Sequence[str]) -> Iterator[Problem]:
+    """What a launcher for SLURM needs and is not here."""
+    if cluster.PLUGIN not in names:
+        found = f"{launcher!r}, without its plugin"
+        yield Problem("command line", "launcher", found, "after pip install 'bench-lr[slurm]'")
+    lacking = [program for program in cluster.PROGRAMS if shutil.which(program) is None]
+    if lacking:
+        found = f"{launcher!r}, but no {', '.join(lacking)} on the PATH"
+        allowed = "a machine from which jobs can be handed to SLURM; joblib or local elsewhere"
+        yield Problem("command line", "launcher", found, allowed)
 
 
 def expecting_problems(expect: Expect, overrides: Overrides, in_looks: bool) -> Iterator[Problem]:
