@@ -24,7 +24,7 @@ help: ## this list
 	@printf '  %-22s %s\n' \
 	  "PROFILE=$(PROFILE)" "smoke, quick, standard or full" \
 	  "CLAIMS='$(CLAIMS)'" "globs of claim ids, such as 'ai_edu/* raschka/*'; empty: all" \
-	  "LAUNCHER=$(LAUNCHER)" "joblib (a process a core) or local (one process)" \
+	  "LAUNCHER=$(LAUNCHER)" "joblib (a process a core), local (one process) or slurm" \
 	  "STORE=$(STORE)" "folder of results, kept between runs" \
 	  "OUT=$(OUT)" "folder of reports" \
 	  "PYTHON=$(PYTHON)" "makes .venv"

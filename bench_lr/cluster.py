@@ -94,6 +94,14 @@ def queue_of(ids: Iterable[str]) -> Queue:
     return Queue(queued, states.total(), tuple(reason for reason, _ in reasons.most_common()))
 
 
+def alive(ids: Iterable[str]) -> int:
+    """How many of these jobs have not ended, as far as SLURM answers: none where it does not."""
+    try:
+        return queue_of(ids).alive
+    except ClusterError:
+        return 0
+
+
 def cancel(ids: Iterable[str]) -> None:
     """Ask SLURM to end jobs; they are asked themselves first, so that they keep what they have.
 

@@ -144,19 +144,23 @@ class Driver:
             before = self._look.runs_done
             self._follow(left)
             left = self._without_a_word(left)
-            # Jobs that nobody began would not begin the next time either.
-            begun = [number for number in left if (self.folder / note_name(number)).exists()]
-            if not begun or last:
+            # Where no job ever began, none would begin the next time either.
+            if not left or last or not self._has_begun():
                 break
             last = self._look.runs_done == before
             if last and self.launcher not in cluster.LAUNCHERS:
                 # One of those that ran together ends the others with it, each time.
-                for number in begun:
+                for number in left:
                     self._follow([number])
                 left = self._without_a_word(left)
                 break
         self._note_the_dead(left)
         return self.log
+
+    def _has_begun(self) -> bool:
+        """Whether any job has begun, or has been handed over."""
+        notes = (self.folder / note_name(number) for number in range(len(self.plan.jobs)))
+        return any(note.exists() for note in notes) or bool(cluster.submitted(self.folder))
 
     def submit(self) -> list[str]:
         """Hand the jobs over to a cluster; return their ids, none if that failed."""

@@ -34,6 +34,11 @@ SOON_SECONDS = 10.0
 """A claim that takes no longer shares its runs with others, but not its cohorts."""
 JOB_SECONDS = (1.0, 15.0)
 """Least and most that small cohorts are gathered up to in one job, which has a cost of its own."""
+CLUSTER_JOB_SECONDS = (60.0, float("inf"))
+"""The same on a cluster, where a job waits and starts for longer."""
+CLUSTER_JOBS = 60
+"""Jobs at a time that a plan for a cluster expects: with `JOBS_A_WORKER` that is an array of less
+than the 1000 that SLURM takes unless it is told otherwise."""
 JOBS_A_WORKER = 8
 """So many jobs are left to each worker, where there is enough to train, to even them out."""
 
@@ -172,6 +177,7 @@ def make_plan(
     store: Store,
     runs_per_cohort: int | Callable[[RunConfig], int],
     workers: int = 1,
+    job_seconds: tuple[float, float] = JOB_SECONDS,
 ) -> Plan:
     """Plan the runs of `claims`: each distinct run once, minus the store, in cohorts, in jobs.
 
@@ -183,6 +189,8 @@ def make_plan(
     ----------
     workers : int
         Jobs that are done at a time.
+    job_seconds : tuple of float
+        Least and most that small cohorts are gathered up to in one job.
     """
     wanted: dict[str, RunConfig] = {}
     users: dict[str, list[str]] = {}
@@ -204,7 +212,7 @@ def make_plan(
         serving = tuple(dict.fromkeys(c for name in identities for c in users[name]))
         runs_of = tuple(part.values())
         cohorts.append(Job(runs_of, seconds_of(runs_of), identities, (), serving))
-    jobs = list(_gathered(_in_order(cohorts, workers), workers))
+    jobs = list(_gathered(_in_order(cohorts, workers), workers, job_seconds))
     return Plan(
         tuple(jobs),
         count,
@@ -336,9 +344,11 @@ def _by_claim(cohorts: Sequence[Job]) -> list[Job]:
     return found
 
 
-def _gathered(cohorts: Sequence[Job], workers: int) -> Iterator[Job]:
+def _gathered(
+    cohorts: Sequence[Job], workers: int, job_seconds: tuple[float, float]
+) -> Iterator[Job]:
     """Yield jobs: cohorts that follow each other, together where they are short."""
-    least, most = JOB_SECONDS
+    least, most = job_seconds
     total = sum(cohort.seconds for cohort in cohorts)
     enough = min(most, max(least, total / (JOBS_A_WORKER * max(1, workers))))
     together: list[Job] = []

@@ -101,13 +101,12 @@ def runs_of(cfg: DictConfig) -> list[RunConfig]:
 def threads_of(cfg: DictConfig) -> int:
     """CPU threads for this job: as asked, or the cores divided among the jobs at a time.
 
-    Not more than ``OMP_NUM_THREADS``, where that is set.
+    Not more than ``OMP_NUM_THREADS``, or than a cluster has given it, where that is set.
     """
     if cfg.threads:
         return int(cfg.threads)
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    share = _share_of_cores()
-    return min(share, int(limit)) if limit.isdecimal() and int(limit) else share
+    limits = [os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")]
+    return min([_share_of_cores(), *(int(it) for it in limits if it.isdecimal() and int(it))])
 
 
 def _share_of_cores() -> int:
@@ -213,7 +212,7 @@ def run_job(cfg: DictConfig) -> None:
                 store,
                 device=cfg.device,
                 progress=progress,
-                origin={"jobs_at_once": jobs_at_once()},
+                origin=_origin(),
                 minutes=cfg.checkpoint_minutes,
                 interruptions=interruptions,
             )
@@ -247,6 +246,12 @@ def _train_cohort(
     log.error("%d runs failed:\n%s", len(cohort), text)
     _put_failures(store, cohort, text)
     return len(cohort)
+
+
+def _origin() -> dict[str, Any]:
+    """What the provenance of a run says beside device and versions."""
+    node = os.environ.get("SLURMD_NODENAME")
+    return {"jobs_at_once": jobs_at_once(), **({"node": node} if node else {})}
 
 
 def _put_failures(store: Store, group: Sequence[RunConfig], text: str) -> None:

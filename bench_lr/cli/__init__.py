@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bench_lr import __version__
-from bench_lr.cli import bench, calibrate, check, compare, list_, record, report, run, show
+from bench_lr.cli import bench, calibrate, check, compare, list_, record, report, run, show, status
 
-VERBS = (list_, show, run, report, check, compare, record, bench, calibrate)
+VERBS = (list_, show, run, status, report, check, compare, record, bench, calibrate)
 WITH_OVERRIDES = ("run", "check", "report")
 """Verbs that take Hydra overrides after ``--``."""
 DONE, EXPECTATION_FAILED, BAD_INPUT, RUNS_MISSING = 0, 1, 2, 3

@@ -36,7 +36,7 @@ def launching(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--launcher",
         default="joblib",
-        help="joblib (one process a core), local (one process), or any Hydra launcher",
+        help="joblib (one process a core), local (one process), slurm, or any Hydra launcher",
     )
     parser.add_argument(
         "--seeds",

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from bench_lr.report import Expect
 
 
-def launching_problems(launcher: str, device: str) -> Iterator[Problem]:
+def launching_problems(launcher: str, device: str, detach: bool = False) -> Iterator[Problem]:
     """What keeps the jobs from starting at all."""
+    if detach and launcher not in cluster.LAUNCHERS:
+        allowed = "a launcher for SLURM; other jobs end with the process that started them"
+        yield Problem("command line", "--detach", f"with launcher {launcher!r}", allowed)
     if launcher not in drive.LOCAL_LAUNCHERS:
         names = drive.launchers()
         if launcher not in names:

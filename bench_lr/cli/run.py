@@ -14,6 +14,8 @@ EXAMPLES = """examples:
   bench-lr run 'ai_edu/best*' -- epochs=3          other settings, in every arm
   bench-lr run 'ai_edu/best*' --seeds auto         seeds as they are needed
   bench-lr run -- hydra.launcher.n_jobs=1          settings of the launcher
+  bench-lr run --launcher slurm -- hydra.launcher.partition=long
+  bench-lr run --launcher slurm --detach           hand over to SLURM and return
 """
 
 
@@ -35,6 +37,11 @@ def add(verbs: Verbs) -> None:
         choices=("none", "recorded", "source"),
         help="exit 1 unless the verdicts are those recorded, or those of the source",
     )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="with a launcher for SLURM: hand the jobs over and return; run again for the verdicts",
+    )
     parser.set_defaults(run=run)
 
 
@@ -44,11 +51,15 @@ def run(options: argparse.Namespace) -> int:
     from bench_lr.cli.session import Session
 
     session = Session.of(options)
+    if not options.dry_run:
+        session.wait_for_earlier()
     plan = session.plan()
     if options.dry_run:
         for line in planned.jobs(plan):
             session.say(line)
         return 0
+    if options.detach:
+        return session.submit(plan)
     verdicts = session.train_in_looks(plan) if session.in_looks else session.train(plan)
     session.report(verdicts)
     return session.exit_code(verdicts)

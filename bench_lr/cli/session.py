@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from bench_lr import drive, recorded
+from bench_lr import cluster, drive, recorded
 from bench_lr.changes import Comparison
 from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.check import check_claim
@@ -28,8 +28,17 @@ from bench_lr.design import Remark, remarks
 from bench_lr.identity import run_ids
 from bench_lr.judge import judge
 from bench_lr.looks import first_look, next_look
+from bench_lr.multiruns import multiruns
 from bench_lr.overrides import Overrides
-from bench_lr.plan import GPU_RUNS_PER_COHORT, Plan, make_plan, runs_on_cpu
+from bench_lr.plan import (
+    CLUSTER_JOB_SECONDS,
+    CLUSTER_JOBS,
+    GPU_RUNS_PER_COHORT,
+    JOB_SECONDS,
+    Plan,
+    make_plan,
+    runs_on_cpu,
+)
 from bench_lr.progress import Status
 from bench_lr.provenance import cores
 from bench_lr.schema import Claim, RunConfig
@@ -80,7 +89,7 @@ class Session:
         device = getattr(options, "device", "auto")
         expect: Expect = getattr(options, "expect", "none")
         if problems := [
-            *launching_problems(launcher, device),
+            *launching_problems(launcher, device, detach=getattr(options, "detach", False)),
             *expecting_problems(expect, overrides, in_looks),
         ]:
             raise ConfigError(problems)
@@ -123,8 +132,9 @@ class Session:
     def plan(self) -> Plan:
         """Plan what is missing and print it with its cost."""
         trainable = [claim for claim in self.claims if not claim.out_of_profile]
-        at_once = min(cores(), self._jobs_at_once())
-        plan = make_plan(trainable, self.store, self._runs_per_cohort, at_once)
+        at_once = CLUSTER_JOBS if self._on_cluster else min(cores(), self._jobs_at_once())
+        seconds = CLUSTER_JOB_SECONDS if self._on_cluster else JOB_SECONDS
+        plan = make_plan(trainable, self.store, self._runs_per_cohort, at_once, seconds)
         for line in planned.summary(plan, self.claims, self.profile, self.launcher, at_once):
             self.say(line)
         for remark in self._remarks() if plan.jobs else ():
@@ -134,6 +144,10 @@ class Session:
     def _remarks(self) -> list[Remark]:
         """What makes the claims hard to decide, as far as recorded deviations tell."""
         return [r for claim in self.claims for r in remarks(claim, recorded.deviations(claim))]
+
+    @property
+    def _on_cluster(self) -> bool:
+        return self.launcher in cluster.LAUNCHERS
 
     def _runs_per_cohort(self, run: RunConfig) -> int:
         return GPU_RUNS_PER_COHORT if self._on_gpu else runs_on_cpu(run)
@@ -154,6 +168,44 @@ class Session:
 
     # --- train --------------------------------------------------------------------------------
 
+    def wait_for_earlier(self) -> None:
+        """Wait for jobs that an earlier call has handed to a cluster for the same store."""
+        if not self._on_cluster:
+            return
+        told: set[str] = set()
+        for earlier in multiruns(self.out):
+            if not earlier.on_cluster or earlier.store != self.store.root.resolve():
+                continue
+            ids = cluster.submitted(earlier.folder)
+            while alive := cluster.alive(ids):
+                line = f"waiting for {alive} jobs that {earlier.folder} has on the cluster"
+                if line not in told:
+                    told.add(line)
+                    self.say(line)
+                time.sleep(drive.CLUSTER_SECONDS)
+
+    def submit(self, plan: Plan) -> int:
+        """Hand the jobs of a plan over to a cluster; return the exit code."""
+        if not plan.jobs:
+            return self.exit_code(self.judge_all())
+        driver = drive.Driver(plan, self.store, self._new_folder(), self.launcher, self._for_jobs())
+        ids = driver.submit()
+        if len(ids) < len(plan.jobs):
+            cluster.cancel(ids)
+            self.say(f"the jobs could not be handed over; see {driver.log}", "red")
+            self.say("\n".join(driver.log.read_text(errors="replace").splitlines()[-8:]), "dim")
+            return 3
+        arrays = ", ".join(sorted({name.partition("_")[0] for name in ids}))
+        self.say(f"handed over: {len(ids)} jobs, {arrays} to SLURM")
+        self.say("bench-lr status shows how far they are; run again, or report, for the verdicts")
+        return 0
+
+    def _new_folder(self) -> Path:
+        return new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
+
+    def _for_jobs(self) -> list[str]:
+        return [f"device={self.device}", *self.overrides.launcher]
+
     def train(self, plan: Plan) -> list[ClaimVerdict]:
         """Train the plan with progress on the screen; judge each claim when its runs are there."""
         fallen: dict[str, ClaimVerdict] = {}
@@ -165,7 +217,7 @@ class Session:
         if not plan.jobs:
             self._judge_ready(waiting, fallen)
         else:
-            folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
+            folder = self._new_folder()
             with progress(self.console, self.say) as show:
                 drawn: set[str] = set()
 
@@ -181,7 +233,7 @@ class Session:
                     self.store,
                     folder,
                     launcher=self.launcher,
-                    overrides=[f"device={self.device}", *self.overrides.launcher],
+                    overrides=self._for_jobs(),
                     watch=watch,
                 )
             self._tell_failures(plan, log)
