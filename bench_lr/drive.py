@@ -144,11 +144,11 @@ class Driver:
             before = self._look.runs_done
             self._follow(left)
             left = self._without_a_word(left)
-            # Where no job ever began, none would begin the next time either.
-            if not left or last or not self._has_begun():
+            if not left or last:
                 break
             last = self._look.runs_done == before
-            if last and self.launcher not in cluster.LAUNCHERS:
+            # Where no job began at all, none may begin the next time either: it is tried once.
+            if last and self.launcher not in cluster.LAUNCHERS and self._has_begun():
                 # One of those that ran together ends the others with it, each time.
                 for number in left:
                     self._follow([number])

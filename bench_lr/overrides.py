@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from bench_lr.schema import Setting
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-FOR_JOBS = ("threads", "device")
+FOR_JOBS = ("threads", "device", "checkpoint_minutes")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -98,12 +99,20 @@ def _check_launcher(items: Sequence[str]) -> None:
             allowed = "one value"
         elif name == "threads" and not (value is None or (type(value) is int and value >= 1)):
             allowed = "a whole number from 1"
+        elif name == "checkpoint_minutes" and not _is_time(value):
+            allowed = "a number of minutes from 0, or null"
         elif name == "device" and value not in DEVICES:
             allowed = ", ".join(DEVICES)
         if allowed:
             problems.append(Problem("command line", name, str(override.input_line), allowed))
     if problems:
         raise ConfigError(problems)
+
+
+def _is_time(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value is None
+    return 0 <= value < math.inf
 
 
 def _parsed(items: Sequence[str]) -> list[Override]:

@@ -223,6 +223,8 @@ def test_a_cluster_is_asked_for_where_none_is(
         (["run", "me/true", "--", "learnrate=1"], "command line: learnrate: found"),
         (["run", "me/true", "--", "threads=none"], "threads: found threads=none"),
         (["run", "me/true", "--", "device=cup"], "allowed: auto, cpu, cuda"),
+        (["run", "me/true", "--", "checkpoint_minutes=-1"], "a number of minutes from 0, or null"),
+        (["run", "me/true", "--", "checkpoint_minutes=soon"], "checkpoint_minutes: found"),
         (["run", "me/true", "--", "threads=1,2"], "allowed: one value"),
         (["check", "me/true", "--", "epochs=1"], "no settings where the record is expected"),
         (["record", "me/true", "--", "seeds=6"], "nothing for record"),

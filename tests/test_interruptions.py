@@ -84,6 +84,8 @@ def test_another_thread_holds_no_signals() -> None:
 SCRIPT = """
 import os, signal, sys
 from bench_lr.interruptions import Interruptions
+# Whoever started the tests may have had interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Interruptions() as interruptions:
     os.kill(os.getpid(), getattr(signal, sys.argv[1]))
     print("kept", flush=True)
