@@ -20,7 +20,7 @@ PLUGIN = "submitit_slurm"
 PROGRAMS = ("sbatch", "squeue", "scancel", "srun")
 SECONDS = 60
 """Longest that a question to SLURM may take."""
-_FOLDER = re.compile(r"(\d+)(?:_(\d+))?")
+_FOLDER = re.compile(r"\d+(_\d+)?")
 _OVER = re.compile(
     "BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF_MEMORY|REVOKED|TIMEOUT"
 )
@@ -55,11 +55,8 @@ def submitted(folder: Path) -> list[str]:
 
     A job counts from the moment at which it could run.
     """
-    found = []
-    for path in folder.glob("hydra*/.submitit/*/*_submitted.pkl"):
-        if _FOLDER.fullmatch(path.parent.name):
-            found.append(path.parent.name)
-    return sorted(set(found))
+    names = {path.parent.name for path in folder.glob("hydra*/.submitit/*/*_submitted.pkl")}
+    return sorted(filter(_FOLDER.fullmatch, names))
 
 
 def queue_of(ids: Iterable[str]) -> Queue:

@@ -23,10 +23,9 @@ from pathlib import Path
 
 from bench_lr import cluster
 from bench_lr.claims.files import conf_roots, group_names
-from bench_lr.identity import config_dict
+from bench_lr.failures import note_failures
 from bench_lr.plan import Plan, save_plan
 from bench_lr.progress import Status, Watch, note_name
-from bench_lr.provenance import here
 from bench_lr.store import Commit, Store
 
 log = logging.getLogger(__name__)
@@ -177,6 +176,8 @@ class Driver:
         return cluster.submitted(self.folder)
 
     def _begin(self, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
+        # Rather than train what cannot be stored, again and again.
+        self.store.check_writable()
         self.multiruns += 1
         name = "hydra" if self.multiruns == 1 else f"hydra-{self.multiruns}"
         environment = dict(os.environ)
@@ -236,12 +237,10 @@ class Driver:
             job = self.plan.jobs[number]
             if not (self.folder / note_name(number)).exists():
                 continue
-            lacking = set(self.store.lacking(job.run_ids))
+            runs = dict(zip(job.run_ids, job.runs, strict=True))
+            lacking = {it: runs[it] for it in self.store.lacking(runs)}
             text = f"job {number} ended without an error, as if killed (memory?); see {self.log}"
-            for identity, run in zip(job.run_ids, job.runs, strict=True):
-                if identity in lacking:
-                    commit = Commit(identity, "failed", config_dict(run), here(), error=text)
-                    self.store.put_failure(commit)
+            note_failures(self.store, lacking, text)
 
 
 class _Here:
@@ -290,19 +289,6 @@ class _OnCluster:
     def cancel(self) -> None:
         with contextlib.suppress(cluster.ClusterError):
             cluster.cancel(self.ids)
-
-
-def train(
-    plan: Plan,
-    store: Store,
-    folder: Path,
-    *,
-    launcher: str,
-    overrides: Sequence[str] = (),
-    watch: Callable[[Status], None] = lambda status: None,
-) -> Path:
-    """Train the jobs of a plan as `Driver.train` does."""
-    return Driver(plan, store, folder, launcher, overrides, watch).train()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

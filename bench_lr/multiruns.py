@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from bench_lr import cluster
+from bench_lr.processes import lives
 from bench_lr.progress import note_name
 from bench_lr.store import Store
 
@@ -134,17 +134,7 @@ def _queue(multirun: Multirun, begun: int, undone: int) -> tuple[cluster.Queue, 
             return cluster.Queue(), False
     if multirun.host != platform.node():
         return cluster.Queue(), False
-    return (cluster.Queue(undone - begun, begun) if _lives(multirun.pid) else cluster.Queue()), True
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+    return (cluster.Queue(undone - begun, begun) if lives(multirun.pid) else cluster.Queue()), True
 
 
 def _run_ids(path: Path) -> list[str]:

@@ -193,6 +193,12 @@ class Store:
             if commit is not None and commit.status == "failed":
                 yield commit
 
+    def check_writable(self) -> None:
+        """Raise StoreError, with the reason, if nothing can be written here."""
+        probe = self.root / ".writable"
+        write_atomic(probe, b"?")
+        probe.unlink(missing_ok=True)
+
     def put(self, commit: Commit, table: pd.DataFrame) -> None:
         """Store a trained run.
 

@@ -30,13 +30,15 @@ from omegaconf import DictConfig, OmegaConf
 from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.estimate import seconds_of
-from bench_lr.identity import config_dict, run_ids
+from bench_lr.failures import note_failures
+from bench_lr.identity import run_ids
 from bench_lr.interruptions import Interruptions
 from bench_lr.plan import load_job
+from bench_lr.processes import lives
 from bench_lr.progress import reporter
 from bench_lr.provenance import cores
 from bench_lr.schema import RunConfig, Setting
-from bench_lr.store import Commit, Store, StoreError
+from bench_lr.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -142,27 +144,12 @@ def follow_driver() -> None:
     def watch() -> None:
         while True:
             time.sleep(1.0)
-            try:
-                os.kill(driver, 0)
-                gone = _is_zombie(driver)
-            except ProcessLookupError:
-                gone = True
-            except OSError:
-                return
-            if gone:
+            if not lives(driver):
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(PATIENCE_SECONDS)
                 os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="follow-driver").start()
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and its parent has not looked yet, where the system tells."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def run_job(cfg: DictConfig) -> None:
@@ -244,7 +231,10 @@ def _train_cohort(
         log.warning("no memory for %d runs at a time: going on by halves", len(cohort))
         return sum(_train_cohort(store, train, half, None) for half in halves(cohort))
     log.error("%d runs failed:\n%s", len(cohort), text)
-    _put_failures(store, cohort, text)
+    try:
+        note_failures(store, dict(zip(run_ids(cohort), cohort, strict=True)), text)
+    except StoreError as problem:
+        log.error("this cannot be noted: %s", problem)
     return len(cohort)
 
 
@@ -252,16 +242,6 @@ def _origin() -> dict[str, Any]:
     """What the provenance of a run says beside device and versions."""
     node = os.environ.get("SLURMD_NODENAME")
     return {"jobs_at_once": jobs_at_once(), **({"node": node} if node else {})}
-
-
-def _put_failures(store: Store, group: Sequence[RunConfig], text: str) -> None:
-    from bench_lr.provenance import here
-
-    try:
-        for identity, run in zip(run_ids(group), group, strict=True):
-            store.put_failure(Commit(identity, "failed", config_dict(run), here(), error=text))
-    except StoreError as error:
-        log.error("this cannot be noted: %s", error)
 
 
 def _shares(

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from bench_lr import drive
 from bench_lr.claims import conf_roots
 from bench_lr.data import load
-from bench_lr.drive import command
+from bench_lr.drive import Driver, command
 from bench_lr.identity import run_id
 from bench_lr.plan import Job, Plan, make_plan
 from bench_lr.progress import Status
@@ -124,13 +124,8 @@ def test_a_job_that_dies_ends_neither_the_driver_nor_the_other_jobs(
     # More examples than there are: the claim would have been refused, the job raises.
     bad = [dataclasses.replace(r, task=dataclasses.replace(r.task, train_size=9999)) for r in one]
     seen: list[Status] = []
-    log = drive.train(
-        plan_of(one, bad, two),
-        store,
-        tmp_path / "job",
-        launcher="local",
-        watch=seen.append,
-    )
+    plan = plan_of(one, bad, two)
+    log = Driver(plan, store, tmp_path / "job", "local", watch=seen.append).train()
     assert store.lacking(run_id(r) for r in (*one, *two)) == []
     failures = list(store.failures(run_id(r) for r in bad))
     assert len(failures) == len(bad)
@@ -151,7 +146,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What the claim's runs give when nothing happens to them."""
     folder = tmp_path_factory.mktemp("undisturbed")
     plan = make_plan_of(write(folder / "conf", {"me/cohorts": CLAIM}))
-    store = Store(folder / "store")
+    return trained(plan, folder / "store")
+
+
+def trained(plan: Plan, folder: Path) -> Store:
+    """Train a plan here and now."""
+    store = Store(folder)
     for cohort in (part for job in plan.jobs for part in job.parts):
         train_and_store(cohort, load("synthetic"), store, device="cpu")
     return store

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bench_lr.processes import lives
 from bench_lr.store import Store
 from tests import tiny
 from tests.claims.samples import write
@@ -136,7 +137,7 @@ def kill_somebody(bench: Bench, chance: random.Random) -> str:
     assert "Traceback" not in output, output
     # A worker's death is mended at once.
     assert who == "driver" or process.returncode == 0, output
-    assert until(lambda: not any(map(alive, trainers)), 30)
+    assert until(lambda: not any(map(lives, trainers)), 30)
     return who
 
 
@@ -153,13 +154,6 @@ def test_processes_are_killed_at_random_moments(
         faults.injected += 1
     assert min(killed.count("driver"), killed.count("worker")) > ROUNDS // 5
     assert_survived(bench, undisturbed, faults, ROUNDS)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_two_drivers_share_a_store(tmp_path: Path, undisturbed: Bench, faults: Faults) -> None:

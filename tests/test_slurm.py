@@ -25,16 +25,13 @@ import pytest
 
 from bench_lr import cluster
 from bench_lr.claims import conf_roots, load_claims
-from bench_lr.data import load
 from bench_lr.drive import Driver
 from bench_lr.multiruns import multiruns, standing
 from bench_lr.plan import Job, Plan, make_plan
-from bench_lr.progress import Status
 from bench_lr.store import Store
-from bench_lr.trainer import train_and_store
 from tests import tiny
 from tests.claims.samples import write
-from tests.test_drive import same_values, until
+from tests.test_drive import same_values, trained, until
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "slurm_lab.sh"
 PROGRAMS = ("slurmctld", "slurmd", "munged", *cluster.PROGRAMS)
@@ -120,35 +117,30 @@ def plan_of(folder: Path, content: dict[str, Any]) -> Plan:
     return dataclasses.replace(plan, jobs=tuple(jobs))
 
 
-def undisturbed(folder: Path, plan: Plan) -> Store:
-    store = Store(folder)
-    for job in plan.jobs:
-        train_and_store(job.runs, load("synthetic"), store, device="cpu")
-    return store
+Case = tuple[Plan, Store]
+"""A plan, and what it comes to when nobody disturbs it."""
+
+
+def case(folder: Path, content: dict[str, Any], jobs: int) -> Case:
+    plan = plan_of(folder, content)
+    assert len(plan.jobs) == jobs
+    return plan, trained(plan, folder / "store")
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
-    """Four jobs of seconds, and what they come to."""
-    folder = tmp_path_factory.mktemp("short")
-    plan = plan_of(folder, SHORT)
-    assert len(plan.jobs) == 4
-    return plan, undisturbed(folder / "store", plan)
+def short(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Four jobs of seconds."""
+    return case(tmp_path_factory.mktemp("short"), SHORT, 4)
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
-    """One job of about a quarter of a minute, and what it comes to."""
-    folder = tmp_path_factory.mktemp("long")
-    plan = plan_of(folder, LONG)
-    assert len(plan.jobs) == 1
-    return plan, undisturbed(folder / "store", plan)
+def long(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """One job of about a quarter of a minute."""
+    return case(tmp_path_factory.mktemp("long"), LONG, 1)
 
 
 @contextmanager
-def driven(
-    plan: Plan, folder: Path, *settings: str, watch: Callable[[Status], None] = lambda status: None
-) -> Iterator[Driver]:
+def driven(plan: Plan, folder: Path, *settings: str) -> Iterator[Driver]:
     """Drive a plan on the cluster in a thread; wait for it at the end."""
     driver = Driver(plan, Store(folder / "store"), folder / "jobs", "slurm", (*SETTINGS, *settings))
     failed: list[BaseException] = []
@@ -206,7 +198,7 @@ def assert_as_undisturbed(folder: Path, expected: Store) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_an_array_over_both_nodes_stores_what_a_local_run_stores(
-    short: tuple[Plan, Store], tmp_path: Path
+    short: Case, tmp_path: Path
 ) -> None:
     plan, expected = short
     with driven(plan, tmp_path):
@@ -218,7 +210,7 @@ def test_an_array_over_both_nodes_stores_what_a_local_run_stores(
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_job_that_raises_fails_alone(short: tuple[Plan, Store], tmp_path: Path) -> None:
+def test_a_job_that_raises_fails_alone(short: Case, tmp_path: Path) -> None:
     plan, _ = short
     task = dataclasses.replace(plan.jobs[1].runs[0].task, train_size=9999)
     bad = Job(tuple(dataclasses.replace(run, task=task) for run in plan.jobs[1].runs), 1.0)
@@ -249,7 +241,7 @@ def drain_one(folder: Path) -> None:
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("disturb", [kill_one, scancel_one, drain_one])
 def test_jobs_are_killed_cancelled_or_lose_a_node_and_nothing_is_lost(
-    disturb: Callable[[Path], None], short: tuple[Plan, Store], tmp_path: Path
+    disturb: Callable[[Path], None], short: Case, tmp_path: Path
 ) -> None:
     plan, expected = short
     with driven(plan, tmp_path):
@@ -259,9 +251,7 @@ def test_jobs_are_killed_cancelled_or_lose_a_node_and_nothing_is_lost(
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_job_that_others_push_aside_goes_on_from_where_it_was(
-    long: tuple[Plan, Store], tmp_path: Path
-) -> None:
+def test_a_job_that_others_push_aside_goes_on_from_where_it_was(long: Case, tmp_path: Path) -> None:
     plan, expected = long
     with driven(plan, tmp_path, "checkpoint_minutes=null"):
         assert until(lambda: begun(tmp_path), 90)
@@ -281,9 +271,7 @@ def logs(folder: Path) -> str:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_job_whose_time_runs_out_goes_on_from_where_it_was(
-    long: tuple[Plan, Store], tmp_path: Path
-) -> None:
+def test_a_job_whose_time_runs_out_goes_on_from_where_it_was(long: Case, tmp_path: Path) -> None:
     plan, expected = long
     settings = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50")
     with driven(plan, tmp_path, *settings):
@@ -300,9 +288,7 @@ def bench(folder: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_driver_that_is_killed_finds_its_jobs_again(
-    short: tuple[Plan, Store], tmp_path: Path
-) -> None:
+def test_a_driver_that_is_killed_finds_its_jobs_again(short: Case, tmp_path: Path) -> None:
     _, expected = short
     conf = write(tmp_path / "conf", {"me/claim": SHORT})
     environment = tiny.environment(conf)
@@ -325,7 +311,7 @@ def test_a_driver_that_is_killed_finds_its_jobs_again(
 
 
 @pytest.mark.usefixtures("quiet")
-def test_jobs_are_handed_over_and_asked_about(short: tuple[Plan, Store], tmp_path: Path) -> None:
+def test_jobs_are_handed_over_and_asked_about(short: Case, tmp_path: Path) -> None:
     _, expected = short
     conf = write(tmp_path / "conf", {"me/claim": SHORT})
     environment = tiny.environment(conf)

@@ -218,3 +218,12 @@ def test_a_file_where_the_store_should_be_is_a_store_error(tmp_path: Path) -> No
         put(store, ONE)
     with pytest.raises(StoreError, match="store"):
         store.known()
+
+
+def test_a_store_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.check_writable()
+    assert list(store.root.iterdir()) == []
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot write"):
+        Store(tmp_path / "file").check_writable()

@@ -20,5 +20,5 @@ def run(options: argparse.Namespace) -> int:
     """The same as ``run --expect recorded``."""
     from bench_lr.cli.run import run as run_claims
 
-    options.expect = "recorded"
+    options.expect, options.detach = "recorded", False
     return run_claims(options)

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         for line in planned.jobs(plan):
             session.say(line)
         return 0
-    if getattr(options, "detach", False):
+    if options.detach:
         return session.submit(plan)
     verdicts = session.train_in_looks(plan) if session.in_looks else session.train(plan)
     session.report(verdicts)

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -172,39 +172,38 @@ class Session:
         """Wait for jobs that an earlier call has handed to a cluster for the same store."""
         if not self._on_cluster:
             return
-        told: set[str] = set()
-        for earlier in multiruns(self.out):
-            if not earlier.on_cluster or earlier.store != self.store.root.resolve():
-                continue
-            ids = cluster.submitted(earlier.folder)
-            while alive := cluster.alive(ids):
-                line = f"waiting for {alive} jobs that {earlier.folder} has on the cluster"
-                if line not in told:
-                    told.add(line)
-                    self.say(line)
-                time.sleep(drive.CLUSTER_SECONDS)
+        root = self.store.root.resolve()
+        earlier = [it for it in multiruns(self.out) if it.on_cluster and it.store == root]
+        ids = [name for multirun in earlier for name in cluster.submitted(multirun.folder)]
+        before = 0
+        while left := cluster.alive(ids):
+            if left != before:
+                self.say(f"waiting for {left} jobs that an earlier run has on the cluster")
+            before = left
+            time.sleep(drive.CLUSTER_SECONDS)
 
     def submit(self, plan: Plan) -> int:
         """Hand the jobs of a plan over to a cluster; return the exit code."""
         if not plan.jobs:
             return self.exit_code(self.judge_all())
-        driver = drive.Driver(plan, self.store, self._new_folder(), self.launcher, self._for_jobs())
+        driver = self._driver(plan)
         ids = driver.submit()
         if len(ids) < len(plan.jobs):
             cluster.cancel(ids)
             self.say(f"the jobs could not be handed over; see {driver.log}", "red")
-            self.say("\n".join(driver.log.read_text(errors="replace").splitlines()[-8:]), "dim")
+            self._say_last_words(driver.log)
             return 3
         arrays = ", ".join(sorted({name.partition("_")[0] for name in ids}))
         self.say(f"handed over: {len(ids)} jobs, {arrays} to SLURM")
         self.say("bench-lr status shows how far they are; run again, or report, for the verdicts")
         return 0
 
-    def _new_folder(self) -> Path:
-        return new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
-
-    def _for_jobs(self) -> list[str]:
-        return [f"device={self.device}", *self.overrides.launcher]
+    def _driver(
+        self, plan: Plan, watch: Callable[[Status], None] = lambda status: None
+    ) -> drive.Driver:
+        folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
+        overrides = [f"device={self.device}", *self.overrides.launcher]
+        return drive.Driver(plan, self.store, folder, self.launcher, overrides, watch)
 
     def train(self, plan: Plan) -> list[ClaimVerdict]:
         """Train the plan with progress on the screen; judge each claim when its runs are there."""
@@ -217,7 +216,6 @@ class Session:
         if not plan.jobs:
             self._judge_ready(waiting, fallen)
         else:
-            folder = self._new_folder()
             with progress(self.console, self.say) as show:
                 drawn: set[str] = set()
 
@@ -228,14 +226,7 @@ class Session:
                     self._judge_ready(waiting, fallen)
                     self._draw_one(fallen, drawn)
 
-                log = drive.train(
-                    plan,
-                    self.store,
-                    folder,
-                    launcher=self.launcher,
-                    overrides=self._for_jobs(),
-                    watch=watch,
-                )
+                log = self._driver(plan, watch).train()
             self._tell_failures(plan, log)
         for claim in self.claims:
             if claim.id not in fallen:
@@ -299,8 +290,11 @@ class Session:
         for error in dict.fromkeys(commit.error for commit in failures):
             self.say(error.strip().splitlines()[-1])
         if not failures:
-            self.say("\n".join(log.read_text(errors="replace").splitlines()[-8:]), "dim")
+            self._say_last_words(log)
         self.say(f"the jobs' output is in {log}; run again to train what is missing")
+
+    def _say_last_words(self, log: Path) -> None:
+        self.say("\n".join(log.read_text(errors="replace").splitlines()[-8:]), "dim")
 
     # --- report -------------------------------------------------------------------------------
 
