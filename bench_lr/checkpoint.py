@@ -16,7 +16,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,5 +204,15 @@ def header_of(path: Path) -> Header | None:
 
 def unfinished(store: Store) -> list[tuple[str, ...]]:
     """Runs of each cohort of which a store has a checkpoint of this engine."""
+    return [header.run_ids for header in _headers(store)]
+
+
+def steps_kept(store: Store, run_ids: frozenset[str]) -> int:
+    """Steps that the checkpoints of cohorts of these runs have behind them, together."""
+    return sum(it.steps_taken for it in _headers(store) if run_ids.issuperset(it.run_ids))
+
+
+def _headers(store: Store) -> Iterator[Header]:
+    """What each checkpoint of a store is of, those of another engine left out."""
     found = map(header_of, sorted((store.root / "unfinished").glob(f"*{SUFFIX}")))
-    return [it.run_ids for it in found if it is not None and it.engine == ENGINE_VERSION]
+    return (it for it in found if it is not None and it.engine == ENGINE_VERSION)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_lr import cluster
+from bench_lr.checkpoint import steps_kept
 from bench_lr.claims.files import conf_roots, group_names
 from bench_lr.failures import note_failures
 from bench_lr.plan import Plan, save_plan
@@ -140,12 +141,12 @@ class Driver:
         """
         left, last = list(range(len(self.plan.jobs))), False
         while left:
-            before = self._look.runs_done
+            before = self._got_to()
             self._follow(left)
             left = self._without_a_word(left)
             if not left or last:
                 break
-            last = self._look.runs_done == before
+            last = self._got_to() == before
             # Where no job began at all, none may begin the next time either: it is tried once.
             if last and self.launcher not in cluster.LAUNCHERS and self._has_begun():
                 # One of those that ran together ends the others with it, each time.
@@ -155,6 +156,10 @@ class Driver:
                 break
         self._note_the_dead(left)
         return self.log
+
+    def _got_to(self) -> tuple[int, int]:
+        """Runs that are stored, and steps that cohorts have behind them that are not."""
+        return self._look.runs_done, steps_kept(self.store, self.plan.run_ids)
 
     def _has_begun(self) -> bool:
         """Whether any job has begun, or has been handed over."""
@@ -203,7 +208,7 @@ class Driver:
                 ended = process.poll() is not None
                 status = self._look.status(time.monotonic() - self._start)
                 self.watch(dataclasses.replace(status, queue=jobs.queue))
-                if jobs.over(ended) or status.runs_done == status.runs:
+                if jobs.over(ended, status):
                     return
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_SECONDS)
@@ -248,7 +253,7 @@ class _Here:
 
     queue: cluster.Queue | None = None
 
-    def over(self, ended: bool) -> bool:
+    def over(self, ended: bool, status: Status) -> bool:
         return ended
 
     def cancel(self) -> None:
@@ -270,7 +275,9 @@ class _OnCluster:
         """Jobs of this multirun."""
         return [it for it in cluster.submitted(self._folder) if it not in self._before]
 
-    def over(self, ended: bool) -> bool:
+    def over(self, ended: bool, status: Status) -> bool:
+        if status.runs_done == status.runs:
+            return True
         if time.monotonic() - self._last < CLUSTER_SECONDS:
             return False
         self._last = time.monotonic()
@@ -289,6 +296,19 @@ class _OnCluster:
     def cancel(self) -> None:
         with contextlib.suppress(cluster.ClusterError):
             cluster.cancel(self.ids)
+
+
+def train(
+    plan: Plan,
+    store: Store,
+    folder: Path,
+    *,
+    launcher: str,
+    overrides: Sequence[str] = (),
+    watch: Callable[[Status], None] = lambda status: None,
+) -> Path:
+    """Train the jobs of a plan as `Driver.train` does."""
+    return Driver(plan, store, folder, launcher, overrides, watch).train()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bench_lr.budget import steps_per_epoch
-from bench_lr.identity import config_dict, run_id
+from bench_lr.checkpoint import path_of
+from bench_lr.identity import ENGINE_VERSION, config_dict, run_id
 from bench_lr.schema import (
     Claim,
     Flatten,
@@ -108,3 +110,14 @@ def fill(
 
             values = {"loss": of(loss), "accuracy": of(accuracy)}
             store.put(commit(config, **fields), table(config, values))
+
+
+def begin(store: Store, runs: Sequence[RunConfig], **changes: object) -> tuple[str, ...]:
+    """Leave a checkpoint of a cohort, as far as a plan looks into it."""
+    identities = tuple(map(run_id, runs))
+    fixed = {"engine": ENGINE_VERSION, "device_kind": "cpu", "torch": "", "data_sha256": ""}
+    header = {"run_ids": identities, "seconds": 1.0, "steps_taken": 7, "sha256": "", **fixed}
+    path = path_of(store, identities)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**header, **changes}) + "\n")
+    return identities

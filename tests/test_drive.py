@@ -26,12 +26,13 @@ from bench_lr.data import load
 from bench_lr.drive import Driver, command
 from bench_lr.identity import run_id
 from bench_lr.plan import Job, Plan, make_plan
-from bench_lr.progress import Status
+from bench_lr.progress import Status, reporter
 from bench_lr.schema import RunConfig
 from bench_lr.store import Store
 from bench_lr.trainer import train_and_store
 from tests import tiny
 from tests.claims.samples import write
+from tests.stored import begin, run
 
 COHORTS = {"batch_size": [5, 6, 7, 8, 9, 10], "lr": [0.5, 0.1]}
 """Six cohorts of about half a second each."""
@@ -132,6 +133,28 @@ def test_a_job_that_dies_ends_neither_the_driver_nor_the_other_jobs(
     assert "JobFailed" in log.read_text()
     assert seen[-1].runs_done == seen[-1].runs
     assert [s.elapsed for s in seen] == sorted(s.elapsed for s in seen)
+
+
+def test_jobs_are_started_again_as_long_as_they_get_any_further(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of([run(0), run(1)])
+    driver = Driver(plan, store, tmp_path / "job", "local")
+    steps = iter([5, 9, 9, 9, 9])
+    followed: list[list[int]] = []
+
+    def follow(numbers: list[int]) -> None:
+        followed.append(numbers)
+        reporter(driver.folder, 0)(0.1)
+        begin(store, list(plan.jobs[0].runs), steps_taken=next(steps))
+
+    monkeypatch.setattr(driver, "_follow", follow)
+    driver.train()
+    # Twice further, once not, and then alone.
+    assert followed == [[0]] * 4
+    (error,) = {commit.error for commit in store.failures(plan.run_ids)}
+    assert "ended without an error, as if killed" in error
+    assert len(list(store.failures(plan.run_ids))) == 2
 
 
 def make_plan_of(conf: Path) -> Plan:

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench_lr.checkpoint import path_of
 from bench_lr.claims import load_claims
-from bench_lr.identity import ENGINE_VERSION, run_id
+from bench_lr.identity import run_id
 from bench_lr.plan import Job, Plan, _in_order, load_job, make_plan, save_plan
 from bench_lr.schema import Claim, RunConfig
 from bench_lr.store import Store, StoreError
 from tests.claims.samples import drop, edited, load, put, write
-from tests.stored import commit, fill, simple
+from tests.stored import begin, commit, fill, simple
 from tests.stored import run as simple_run
 
 
@@ -278,17 +277,6 @@ def test_timed_runs_train_one_at_a_time_after_the_others_seed_by_seed(
 
 def cohorts_of(plan: Plan) -> set[tuple[str, ...]]:
     return {tuple(map(run_id, part)) for job in plan.jobs for part in job.parts}
-
-
-def begin(store: Store, runs: list[RunConfig], **changes: object) -> tuple[str, ...]:
-    """Leave a checkpoint of a cohort, as far as a plan looks into it."""
-    identities = tuple(map(run_id, runs))
-    fixed = {"engine": ENGINE_VERSION, "device_kind": "cpu", "torch": "", "data_sha256": ""}
-    header = {"run_ids": identities, "seconds": 1.0, "steps_taken": 7, "sha256": "", **fixed}
-    path = path_of(store, identities)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**header, **changes}) + "\n")
-    return identities
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -273,10 +273,13 @@ def logs(folder: Path) -> str:
 @pytest.mark.usefixtures("quiet")
 def test_a_job_whose_time_runs_out_goes_on_from_where_it_was(long: Case, tmp_path: Path) -> None:
     plan, expected = long
-    settings = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50")
-    with driven(plan, tmp_path, *settings):
-        pass
+    # Of less than ten minutes submitit takes any warning for that of the end.
+    with driven(plan, tmp_path, "hydra.launcher.timeout_min=5", "checkpoint_minutes=null"):
+        assert until(lambda: begun(tmp_path), 90)
+        # What SLURM sends before the end; when that is, it takes to within a minute.
+        said("scancel", "--signal=USR2", *(job for job, _ in running()))
     assert_as_undisturbed(tmp_path, expected)
+    assert "this job is timed-out" in logs(tmp_path)
     assert "Requeued job" in logs(tmp_path)
     assert "going on at step" in logs(tmp_path)
 

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -186,7 +186,7 @@ class Session:
         """Hand the jobs of a plan over to a cluster; return the exit code."""
         if not plan.jobs:
             return self.exit_code(self.judge_all())
-        driver = self._driver(plan)
+        driver = drive.Driver(plan, self.store, self._new_folder(), self.launcher, self._for_jobs())
         ids = driver.submit()
         if len(ids) < len(plan.jobs):
             cluster.cancel(ids)
@@ -198,12 +198,11 @@ class Session:
         self.say("bench-lr status shows how far they are; run again, or report, for the verdicts")
         return 0
 
-    def _driver(
-        self, plan: Plan, watch: Callable[[Status], None] = lambda status: None
-    ) -> drive.Driver:
-        folder = new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
-        overrides = [f"device={self.device}", *self.overrides.launcher]
-        return drive.Driver(plan, self.store, folder, self.launcher, overrides, watch)
+    def _new_folder(self) -> Path:
+        return new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
+
+    def _for_jobs(self) -> list[str]:
+        return [f"device={self.device}", *self.overrides.launcher]
 
     def train(self, plan: Plan) -> list[ClaimVerdict]:
         """Train the plan with progress on the screen; judge each claim when its runs are there."""
@@ -216,6 +215,7 @@ class Session:
         if not plan.jobs:
             self._judge_ready(waiting, fallen)
         else:
+            folder = self._new_folder()
             with progress(self.console, self.say) as show:
                 drawn: set[str] = set()
 
@@ -226,7 +226,14 @@ class Session:
                     self._judge_ready(waiting, fallen)
                     self._draw_one(fallen, drawn)
 
-                log = self._driver(plan, watch).train()
+                log = drive.train(
+                    plan,
+                    self.store,
+                    folder,
+                    launcher=self.launcher,
+                    overrides=self._for_jobs(),
+                    watch=watch,
+                )
             self._tell_failures(plan, log)
         for claim in self.claims:
             if claim.id not in fallen:
