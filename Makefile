@@ -61,7 +61,7 @@ smoke: setup ## run every claim for seconds, to prove the plumbing
 	  --profile smoke --store '$(OUT)/smoke/store' --out '$(OUT)/smoke'
 
 test: setup ## run the tests, without the benchmarks
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 bench: setup ## run the benchmarks: training beside its peers, cost as the work grows
 	@mkdir -p '$(OUT)'

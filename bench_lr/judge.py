@@ -27,7 +27,7 @@ from bench_lr.results import Results
 from bench_lr.robustness import variants
 from bench_lr.schema import Claim, CriterionSpec
 from bench_lr.store import Commit, Store
-from bench_lr.tables import Floats, Ints
+from bench_lr.tables import Floats, Ints, Moments, Reader, TableError
 from bench_lr.verdict import ClaimVerdict, Judged, Provenance, VerdictWord
 
 FRAME = ("arm", "seed", "step", "epoch", "examples", "metric", "split", "value")
@@ -137,18 +137,24 @@ def _gather(claim: Claim, store: Store) -> _Evidence:
     places: list[int] = []
     absent: list[str] = []
     origins = _Origins()
+    reader = Reader()
 
-    def contents() -> Iterator[bytes]:
+    def rows() -> Iterator[tuple[Moments, bytes]]:
         for place, identity in enumerate(identities):
             found = store.content(identity)
-            if found is None:
+            try:
+                row = None if found is None else reader.read(found[1])
+            except TableError as error:
+                store.take_back(identity, f"is not the table of a run ({error})")
+                row = None
+            if found is None or row is None:
                 absent.append(identity)
             else:
                 origins.add(found[0])
                 places.append(place)
-                yield found[1]
+                yield row
 
-    results = Results.read(contents())
+    results = Results.joined(rows(), reader.kinds)
     return _Evidence(
         results=results,
         places=np.array(places, np.int64),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic_core import from_json
 
 from bench_lr import cluster
+from bench_lr.claims.problems import adapter
 from bench_lr.processes import lives
 from bench_lr.progress import note_name
 from bench_lr.store import Store
@@ -82,21 +85,26 @@ class Standing:
         }
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What the file of a plan says of who trains it."""
+
+    launcher: str
+    store: str
+    jobs: int
+    pid: Annotated[int, Field(gt=0, lt=1 << 31)]
+    host: str
+
+
 def multiruns(out: Path) -> Iterator[Multirun]:
     """Yield the multiruns of an output folder, the newest first; what is no such folder is not."""
     for path in sorted((out / "jobs").glob("*/plan.json"), reverse=True):
-        try:
-            said = from_json(path.read_bytes())
-            yield Multirun(
-                path.parent,
-                str(said["launcher"]),
-                Path(said["store"]),
-                int(said["jobs"]),
-                int(said["pid"]),
-                str(said["host"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with contextlib.suppress(OSError, ValueError):
+            said: _Said = adapter(_Said).validate_json(path.read_bytes(), strict=True)
+            jobs = sum(1 for _ in (path.parent / "jobs").glob("*.json"))
+            if jobs == said.jobs:
+                store = Path(said.store)
+                yield Multirun(path.parent, said.launcher, store, jobs, said.pid, said.host)
 
 
 def standing(multirun: Multirun) -> Standing:

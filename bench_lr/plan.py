@@ -239,10 +239,10 @@ def _cohorts(
     """
     left = dict.fromkeys(lacking)
     for identities in begun:
-        if all(identity in left for identity in identities):
+        if identities and all(identity in left for identity in identities):
             yield {identity: wanted[identity] for identity in identities}
             for identity in identities:
-                del left[identity]
+                left.pop(identity, None)
     begun_before = 0 < len(left) < len(wanted)
     whole = _divided(wanted, wanted, early, limit) if begun_before else ()
     for part in whole:
@@ -439,8 +439,19 @@ def save_plan(plan: Plan, folder: Path, *, launcher: str = "", store: Store | No
 
 
 def load_job(path: Path, number: int) -> Job:
-    """Read one job of the plan that `save_plan` wrote to `path`."""
-    job: Job = adapter(Job).validate_json(_job_file(path, number).read_bytes(), strict=True)
+    """Read one job of the plan that `save_plan` wrote to `path`.
+
+    Raises
+    ------
+    StoreError
+        If its file is missing or damaged.
+    """
+    file = _job_file(path, number)
+    try:
+        job: Job = adapter(Job).validate_json(file.read_bytes(), strict=True)
+    except (OSError, ValueError) as error:
+        words = str(error).splitlines()[0]
+        raise StoreError(f"{file} cannot be read ({words}); run again for a new plan") from error
     return job
 
 

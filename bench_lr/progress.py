@@ -176,7 +176,9 @@ def _job_of(name: str) -> int:
 
 
 def _share(path: Path) -> float:
+    """Share that a job has done, 0 where its note does not say."""
     try:
-        return float(json.loads(path.read_bytes())["done"])
-    except (ValueError, KeyError, TypeError):
+        done = json.loads(path.read_bytes())["done"]
+        return float(done) if 0 <= done <= 1 else 0.0
+    except (ValueError, LookupError, TypeError):
         return 0.0

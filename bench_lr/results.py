@@ -89,20 +89,27 @@ class Results:
 
     @classmethod
     def read(cls, contents: Iterable[bytes]) -> Results:
-        """Read the runs' Parquet tables, in order."""
+        """Read the runs' Parquet tables, in order.
+
+        Raises
+        ------
+        TableError
+            If one is not the table of a run.
+        """
         reader = Reader()
-        return cls._joined(map(reader.read, contents), reader.kinds)
+        return cls.joined(map(reader.read, contents), reader.kinds)
 
     @classmethod
     def gather(cls, tables: Iterable[pa.Table]) -> Results:
         """Put the tables of runs together, in order."""
         reader = Reader()
-        return cls._joined(map(reader.of, tables), reader.kinds)
+        return cls.joined(map(reader.of, tables), reader.kinds)
 
     @classmethod
-    def _joined(
+    def joined(
         cls, runs: Iterable[tuple[Moments, bytes]], kinds: dict[tuple[str, str], int]
     ) -> Results:
+        """Put together what a `Reader` returned for each run; `kinds` are the reader's."""
         places: dict[Moments, int] = {}
         which = []
         values = bytearray()

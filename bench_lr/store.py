@@ -8,8 +8,8 @@ Layout (readable without this package)::
     STORE/unfinished/*.checkpoint          cohorts to go on with, see `bench_lr.checkpoint`
 
 Both are written to a temporary file, synced and renamed, so a killed process leaves nothing that is
-read as whole. The commit holds the SHA-256 of the parquet file; a file that does not match is
-reported by name and the run is trained again. Runs that trained together are stored together: a
+read as whole. The commit holds the SHA-256 of the parquet file, and first of all, as ``check``, that
+of the rest of itself; a file that does not match is reported by name and the run is trained again. Runs that trained together are stored together: a
 process that is killed among their commits leaves the list of them, and the next one writes what is
 missing.
 """
@@ -43,6 +43,20 @@ COLUMNS = ("run_id", "step", "epoch", "examples", "metric", "split", "value")
 TRAINED = ("complete", "diverged")
 STATUSES = (*TRAINED, "failed")
 _ATTEMPTS = 20
+_CHECK = b'{\n "check": "'
+_BEHIND = b'",\n'
+_ORIGIN: dict[str, Any] = {
+    "seconds": (int, float),
+    "versions": dict,
+    "device": str,
+    "device_kind": str,
+    "commit": str,
+    "data_sha256": str,
+    "dirty": bool,
+}
+"""Types of what is read of a provenance."""
+_FOREVER = 1e12
+"""Seconds that nothing takes."""
 _READ_BYTES = 1 << 16
 _RUN_ID = re.compile("[0-9a-f]{64}")
 
@@ -126,20 +140,13 @@ class Store:
         """Return the commit of a run; None if there is none or it is damaged (which is logged)."""
         path = self._marker(run_id)
         try:
-            commit = Commit(**from_json(_content(path)))
-            sound = (
-                commit.run_id == run_id
-                and commit.status in STATUSES
-                and isinstance(commit.provenance, dict)
-                and isinstance(commit.config, dict)
-            )
+            commit = Commit(**_opened(_content(path)))
+            if commit.run_id != run_id or not _is_sound(commit):
+                raise ValueError("not the commit of its run")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
             log.warning("%s is damaged (%s); the run will be trained again", path, error)
-            return None
-        if not sound:
-            log.warning("%s is damaged (not the commit of its run); it will be trained again", path)
             return None
         return commit
 
@@ -171,13 +178,17 @@ class Store:
                 fault = "is damaged (wrong checksum)"
             before, commit = commit, self.commit_of(run_id)
             if commit == before:
-                log.warning("%s %s; the run will be trained again", path, fault)
-                # In a store that is read-only the commit stays, and is found wrong every time.
-                with contextlib.suppress(OSError):
-                    Path(self._marker(run_id)).unlink(missing_ok=True)
+                self.take_back(run_id, fault)
                 return None
             # Another process has stored the run between our two looks.
         return None
+
+    def take_back(self, run_id: str, fault: str) -> None:
+        """Take back the commit of a run whose table has a fault, and say so."""
+        log.warning("%s %s; the run will be trained again", self._table(run_id), fault)
+        # In a store that is read-only the commit stays, and is found wrong every time.
+        with contextlib.suppress(OSError):
+            Path(self._marker(run_id)).unlink(missing_ok=True)
 
     def read(self, run_id: str) -> tuple[Commit, pd.DataFrame] | None:
         """Return a trained run's commit and table; None where `content` is."""
@@ -228,10 +239,10 @@ class Store:
         if len(wholes) > 1:
             name = digest([commit.run_id for commit in wholes])
             pending = self.root / "pending" / f"{name}.json"
-            write_atomic(pending, _json({"commits": [vars(commit) for commit in wholes]}))
+            write_atomic(pending, _checked({"commits": [vars(commit) for commit in wholes]}))
         for whole, content in zip(wholes, contents, strict=True):
             for _ in range(_ATTEMPTS):
-                write_atomic(Path(self._marker(whole.run_id)), _json(vars(whole)))
+                write_atomic(Path(self._marker(whole.run_id)), _checked(vars(whole)))
                 if self._matches(whole.run_id):
                     break
                 write_atomic(Path(self._table(whole.run_id)), content)
@@ -246,8 +257,8 @@ class Store:
         found = 0
         for path in sorted((self.root / "pending").glob("*.json")):
             try:
-                commits = [Commit(**it) for it in from_json(_content(str(path)))["commits"]]
-                if not all(_RUN_ID.fullmatch(commit.run_id) for commit in commits):
+                commits = [Commit(**it) for it in _opened(_content(str(path)))["commits"]]
+                if not all(map(_is_sound, commits)):
                     raise ValueError("not the commits of runs")
             except FileNotFoundError:
                 continue
@@ -271,7 +282,7 @@ class Store:
             return False
         if hashlib.sha256(content).hexdigest() != commit.sha256:
             return False
-        write_atomic(Path(self._marker(commit.run_id)), _json(vars(commit)))
+        write_atomic(Path(self._marker(commit.run_id)), _checked(vars(commit)))
         return True
 
     def _matches(self, run_id: str) -> bool:
@@ -290,7 +301,7 @@ class Store:
         """Note that a run failed, unless it has been trained meanwhile."""
         existing = self.commit_of(commit.run_id)
         if existing is None or existing.status == "failed":
-            write_atomic(Path(self._marker(commit.run_id)), _json(vars(commit)))
+            write_atomic(Path(self._marker(commit.run_id)), _checked(vars(commit)))
 
 
 def committed(shard: str | os.DirEntry[str]) -> Iterator[str]:
@@ -313,8 +324,49 @@ def _content(path: str) -> bytes:
     return b"".join(parts)
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+def _checked(content: Mapping[str, Any]) -> bytes:
+    """Return JSON whose first key is the checksum of what follows it."""
+    begin = b"{\n"
+    rest = (json.dumps(content, sort_keys=True, indent=1) + "\n").encode().removeprefix(begin)
+    return _CHECK + hashlib.sha256(rest).hexdigest().encode() + _BEHIND + rest
+
+
+def _opened(content: bytes) -> dict[str, Any]:
+    """Return what `_checked` was given, or an older version without a checksum has written.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    if content.startswith(_CHECK):
+        check, _, rest = content.removeprefix(_CHECK).partition(_BEHIND)
+        if hashlib.sha256(rest).hexdigest().encode() != check:
+            raise ValueError("wrong checksum")
+    said = from_json(content)
+    if not isinstance(said, dict):
+        raise ValueError("no mapping")
+    said.pop("check", None)
+    return said
+
+
+def _is_sound(commit: Commit) -> bool:
+    """Whether everything in a commit is of its type."""
+    mappings = (commit.config, commit.provenance)
+    words = (commit.run_id, commit.status, commit.sha256, commit.error)
+    if not all(isinstance(it, dict) for it in mappings) or not all(
+        isinstance(it, str) for it in words
+    ):
+        return False
+    said = commit.provenance
+    return (
+        _RUN_ID.fullmatch(commit.run_id) is not None
+        and commit.status in STATUSES
+        and isinstance(commit.engine, int)
+        and isinstance(commit.diverged_at, int | None)
+        and all(isinstance(said[name], _ORIGIN[name]) for name in _ORIGIN.keys() & said.keys())
+        and 0 <= said.get("seconds", 0) < _FOREVER
+    )
 
 
 def write_atomic(path: Path, content: bytes) -> None:

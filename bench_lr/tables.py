@@ -53,6 +53,10 @@ def encode(table: pd.DataFrame | pa.Table) -> bytes:
     return content
 
 
+class TableError(ValueError):
+    """What should be the table of a run is none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """What a run's table says beside its values: when it was evaluated, and what on.
@@ -128,6 +132,11 @@ class Reader:
         """Return a run's rows, and their values as bytes of float64, from its Parquet.
 
         Runs with the same rows are given the same `Moments`.
+
+        Raises
+        ------
+        TableError
+            If it is not the table of a run.
         """
         # The footer says where columns lie. That it is right of another file with the same footer
         # is only likely; the digest makes it certain.
@@ -136,7 +145,11 @@ class Reader:
             form = self._forms.get(cuts.digest(content))
             if form is not None:
                 return form.moments, form.values(content[cuts.value])
-        return self._parsed(content, footer)
+        try:
+            return self._parsed(content, footer)
+        except (OSError, LookupError, TypeError, ValueError, NotImplementedError) as error:
+            words = str(error).splitlines() or [type(error).__name__]
+            raise TableError(words[0]) from error
 
     def _parsed(self, content: bytes, footer: bytes) -> tuple[Moments, bytes]:
         import pyarrow as pa
@@ -144,6 +157,7 @@ class Reader:
 
         file = pq.ParquetFile(pa.BufferReader(content))
         table = file.read(columns=[*NUMBERS, *NAMES, VALUE], use_threads=False)
+        _check_types(table)
         moments, values = self.of(table)
         column = table.column(VALUE)
         known = column.is_valid().to_numpy() if column.null_count else None
@@ -183,6 +197,29 @@ class Reader:
         for kind in named:
             self.kinds.setdefault(kind, len(self.kinds))
         return np.array([self.kinds[kind] for kind in named], np.int16)[place]
+
+
+def _check_types(table: pa.Table) -> None:
+    """Raise TableError where a column is missing, or holds what no run's does."""
+    import pyarrow as pa
+
+    if lacking := [it for it in (*NUMBERS, *NAMES, VALUE) if it not in table.column_names]:
+        raise TableError(f"no column {', '.join(lacking)}")
+    whole, broken, words = pa.types.is_integer, pa.types.is_floating, _is_text
+    wanted = {"step": whole, "examples": whole, "epoch": broken, VALUE: broken}
+    for name in table.column_names:
+        column = table.column(name)
+        if not wanted.get(name, words)(column.type):
+            raise TableError(f"column {name} is of type {column.type}")
+        if column.null_count and name != VALUE:
+            raise TableError(f"column {name} has gaps")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _cuts(metadata: Any, known: int) -> _Cuts | None:

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +35,46 @@ class Faults:
 
 FAULTS = Faults()
 
+BUSY = ("test_slurm", "test_faults", "test_drive")
+"""Files whose tests start many processes: one after another, where tests run side by side."""
+
 
 @pytest.fixture
 def faults() -> Iterator[Faults]:
     """Count faults; the counts stand before the summary of the tests."""
     yield FAULTS
     assert FAULTS.runs_lost == FAULTS.wrong_verdicts == 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: [*BUSY, item.path.stem].index(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file together, as they share what is costly, and the busy files."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "busy" if Path(file).stem in BUSY else str(file)
+
+    return ByFile(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one how many faults there were."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = dataclasses.asdict(FAULTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Add up the faults of the processes that ran tests."""
+    for name, count in getattr(node, "workeroutput", {}).get("faults", {}).items():
+        setattr(FAULTS, name, getattr(FAULTS, name) + count)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

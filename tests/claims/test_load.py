@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +15,10 @@ from bench_lr.claims import ConfigError, Problem, conf_roots, load_claims, load_
 from bench_lr.claims.check import check_claim
 from bench_lr.schema import Setting
 from tests.claims.samples import edited, load, loaded, put, write
+from tests.mutations import mutated
 
 CLAIMS = sorted((conf_roots()[-1] / "claim").glob("*/*.yaml"))
 CONTENTS = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in CLAIMS]
-WORDS = ["", "kind", "ae", "lr=0.5", "ra", "a" * 300, "../mnist", "a\x00b", "${x}", "???", "*"]
-VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-2, 10**20),
-    st.floats(),
-    st.sampled_from(WORDS),
-    st.sampled_from([[], {}, [[]], [None], {"kind": None}, [[1, 2]], {"": []}]),
-).map(copy.deepcopy)
-
-
-def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the paths to everything in nested lists and mappings."""
-    items = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, value in items:
-        yield (*path, key)
-        if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a claim of the suite with one to three values replaced, keys deleted or added."""
-    content: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(CONTENTS)))
-    for _ in range(draw(st.integers(1, 3))):
-        *path, last = draw(st.sampled_from(list(places(content))))
-        node: Any = content
-        for part in path:
-            node = node[part]
-        match draw(st.sampled_from(["replace", "delete", "add"])):
-            case "replace":
-                node[last] = draw(VALUES)
-            case "delete":
-                del node[last]
-            case _ if isinstance(node, dict):
-                node[draw(st.sampled_from(["seeds", "measure", "batches", "arms", "x"]))] = draw(
-                    VALUES
-                )
-        if not content:
-            break
-    return content
 
 
 @settings(
@@ -69,7 +27,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(content=mutated(), profile=st.sampled_from(["smoke", "quick", "standard"]))
+@given(content=mutated(CONTENTS), profile=st.sampled_from(["smoke", "quick", "standard"]))
 def test_a_mutated_claim_loads_or_is_refused(
     content: dict[str, Any], profile: str, tmp_path: Path
 ) -> None:
