@@ -11,6 +11,7 @@ what stops a job wants it kept within seconds.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -210,6 +211,22 @@ def unfinished(store: Store) -> list[tuple[str, ...]]:
 def steps_kept(store: Store, run_ids: frozenset[str]) -> int:
     """Steps that the checkpoints of cohorts of these runs have behind them, together."""
     return sum(it.steps_taken for it in _headers(store) if run_ids.issuperset(it.run_ids))
+
+
+def sweep(store: Store) -> int:
+    """Remove the checkpoints of cohorts of which a run has been trained since; return how many.
+
+    In other company, that is: what is left of such a cohort never trains as it was.
+    """
+    removed = 0
+    for path in (store.root / "unfinished").glob(f"*{SUFFIX}"):
+        header = header_of(path)
+        if header is not None and len(store.lacking(header.run_ids)) < len(set(header.run_ids)):
+            # Another process may be faster, and a store that is read-only stays as it is.
+            with contextlib.suppress(OSError):
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _headers(store: Store) -> Iterator[Header]:

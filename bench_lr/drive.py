@@ -3,7 +3,8 @@
 A multirun is a process of its own and is judged by what reaches the store, never by its exit: a
 launcher may raise at the first dead job while others run on, wait without end for one that nobody
 accounts for, or call a job that failed completed; and where one worker process of joblib dies, the
-others are ended. So jobs that ended without a word are started again.
+others are ended. So jobs that ended without a word are started again, and at last, as they may have
+been killed for the memory they took, with fewer runs at a time.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ CLUSTER_SECONDS = 5.0
 """Between two questions to a cluster."""
 QUIET_LOOKS = 2
 """So often a cluster has to know of no job before they are taken to be over."""
+PARTS = (2, 4, 8)
+"""Into how many parts cohorts are divided whose job is killed each time it runs."""
 
 
 def quoted(value: object) -> str:
@@ -154,8 +157,30 @@ class Driver:
                     self._follow([number])
                 left = self._without_a_word(left)
                 break
-        self._note_the_dead(left)
+        self._note_the_dead(self._by_parts(left))
         return self.log
+
+    def _by_parts(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Train jobs that are killed each time with fewer runs at a time; return those still left.
+
+        The system says nothing to who is killed for want of memory.
+        """
+        for parts in PARTS:
+            sizes = {n: max(self.plan.jobs[n].cohorts) for n in numbers if self._noted(n)}
+            going = [number for number, size in sizes.items() if size >= parts]
+            if not going:
+                break
+            most = -(-max(sizes[number] for number in going) // parts)
+            log.warning(
+                "%d jobs end each time as if killed (memory?): going on with %d runs at a time",
+                len(going),
+                most,
+            )
+            together = self.launcher in cluster.LAUNCHERS
+            for group in [going] if together else [[number] for number in going]:
+                self._follow(group, f"runs_at_once={most}")
+            numbers = self._without_a_word(numbers)
+        return numbers
 
     def _got_to(self) -> tuple[int, int]:
         """Runs that are stored, and steps that cohorts have behind them that are not."""
@@ -163,8 +188,12 @@ class Driver:
 
     def _has_begun(self) -> bool:
         """Whether any job has begun, or has been handed over."""
-        notes = (self.folder / note_name(number) for number in range(len(self.plan.jobs)))
-        return any(note.exists() for note in notes) or bool(cluster.submitted(self.folder))
+        begun = any(map(self._noted, range(len(self.plan.jobs))))
+        return begun or bool(cluster.submitted(self.folder))
+
+    def _noted(self, number: int) -> bool:
+        """Whether a job has said that it has begun."""
+        return (self.folder / note_name(number)).exists()
 
     def submit(self) -> list[str]:
         """Hand the jobs over to a cluster; return their ids, none if that failed."""
@@ -180,7 +209,7 @@ class Driver:
             stop(process)
         return cluster.submitted(self.folder)
 
-    def _begin(self, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
+    def _begin(self, numbers: Sequence[int], *more: str) -> subprocess.Popen[bytes]:
         # Rather than train what cannot be stored, again and again.
         self.store.check_writable()
         self.multiruns += 1
@@ -188,7 +217,8 @@ class Driver:
         environment = dict(os.environ)
         if self.launcher in LOCAL_LAUNCHERS:
             environment[DRIVER] = str(os.getpid())
-        words = command(numbers, self.plan_file, self.store, self.launcher, self.overrides, name)
+        given = [*self.overrides, *more]
+        words = command(numbers, self.plan_file, self.store, self.launcher, given, name)
         with self.log.open("ab") as sink:
             return subprocess.Popen(
                 words,
@@ -199,10 +229,10 @@ class Driver:
                 start_new_session=True,
             )
 
-    def _follow(self, numbers: Sequence[int]) -> None:
-        """Train some jobs in a multirun, and wait until none of them goes on."""
+    def _follow(self, numbers: Sequence[int], *more: str) -> None:
+        """Train some jobs in a multirun, with `more` overrides, until none of them goes on."""
         jobs = _OnCluster(self.folder) if self.launcher in cluster.LAUNCHERS else _Here()
-        process = self._begin(numbers)
+        process = self._begin(numbers, *more)
         try:
             while True:
                 ended = process.poll() is not None
@@ -240,7 +270,7 @@ class Driver:
         """Note of jobs that were begun that their runs failed, where nothing says so."""
         for number in numbers:
             job = self.plan.jobs[number]
-            if not (self.folder / note_name(number)).exists():
+            if not self._noted(number):
                 continue
             runs = dict(zip(job.run_ids, job.runs, strict=True))
             lacking = {it: runs[it] for it in self.store.lacking(runs)}

@@ -15,7 +15,8 @@ from bench_lr.schema import Setting
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-FOR_JOBS = ("threads", "device", "checkpoint_minutes")
+FOR_JOBS = ("threads", "device", "checkpoint_minutes", "runs_at_once")
+COUNTED = ("threads", "runs_at_once")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -51,6 +52,11 @@ class Overrides:
             if name == "hydra.launcher.n_jobs" and value.isdigit():
                 return int(value)
         return None
+
+    @property
+    def names_jobs_at_once(self) -> bool:
+        """Whether the joblib launcher is told how many processes to start."""
+        return any(it.lstrip("+").startswith("hydra.launcher.n_jobs=") for it in self.launcher)
 
     @classmethod
     def parse(cls, items: Sequence[str]) -> Overrides:
@@ -97,7 +103,7 @@ def _check_launcher(items: Sequence[str]) -> None:
         allowed = ""
         if override.is_sweep_override():
             allowed = "one value"
-        elif name == "threads" and not (value is None or (type(value) is int and value >= 1)):
+        elif name in COUNTED and not (value is None or (type(value) is int and value >= 1)):
             allowed = "a whole number from 1"
         elif name == "checkpoint_minutes" and not _is_time(value):
             allowed = "a number of minutes from 0, or null"

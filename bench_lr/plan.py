@@ -109,6 +109,8 @@ class Plan:
         How many runs each two claims share, most first; of those that share any.
     by_cost : mapping of str to Share
         What is left to train, by the claims' cost ("s", "m", "G").
+    workers : int
+        Jobs at a time that it is made for.
     """
 
     jobs: tuple[Job, ...]
@@ -118,6 +120,7 @@ class Plan:
     claims: int = 0
     sharing: Mapping[tuple[str, str], int] = field(default_factory=dict)
     by_cost: Mapping[str, Share] = field(default_factory=dict)
+    workers: int = 1
 
     @cached_property
     def run_ids(self) -> frozenset[str]:
@@ -176,7 +179,7 @@ def make_plan(
     claims: Sequence[Claim],
     store: Store,
     runs_per_cohort: int | Callable[[RunConfig], int],
-    workers: int = 1,
+    workers: int | Callable[[], int] = 1,
     job_seconds: tuple[float, float] = JOB_SECONDS,
 ) -> Plan:
     """Plan the runs of `claims`: each distinct run once, minus the store, in cohorts, in jobs.
@@ -187,8 +190,8 @@ def make_plan(
 
     Parameters
     ----------
-    workers : int
-        Jobs that are done at a time.
+    workers : int or callable
+        Jobs that are done at a time; asked for only where there is something to train.
     job_seconds : tuple of float
         Least and most that small cohorts are gathered up to in one job.
     """
@@ -202,6 +205,7 @@ def make_plan(
             wanted.setdefault(identity, run)
             users.setdefault(identity, []).append(claim.id)
     lacking = store.lacking(wanted)
+    at_once = workers if isinstance(workers, int) else workers() if lacking else 1
     limit = runs_per_cohort if callable(runs_per_cohort) else lambda run: runs_per_cohort
     soon = {claim.id for claim in claims if _alone(claim) <= SOON_SECONDS}
     # Runs of a claim that is done in no time do not wait for a cohort that is not.
@@ -212,7 +216,7 @@ def make_plan(
         serving = tuple(dict.fromkeys(c for name in identities for c in users[name]))
         runs_of = tuple(part.values())
         cohorts.append(Job(runs_of, seconds_of(runs_of), identities, (), serving))
-    jobs = list(_gathered(_in_order(cohorts, workers), workers, job_seconds))
+    jobs = list(_gathered(_in_order(cohorts, at_once), at_once, job_seconds))
     return Plan(
         tuple(jobs),
         count,
@@ -221,6 +225,7 @@ def make_plan(
         sum(bool(claim.arms) for claim in claims),
         _sharing(users.values()),
         _by_cost(claims, jobs, users),
+        at_once,
     )
 
 

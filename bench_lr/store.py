@@ -8,10 +8,10 @@ Layout (readable without this package)::
     STORE/unfinished/*.checkpoint          cohorts to go on with, see `bench_lr.checkpoint`
 
 Both are written to a temporary file, synced and renamed, so a killed process leaves nothing that is
-read as whole. The commit holds the SHA-256 of the parquet file, and first of all, as ``check``, that
-of the rest of itself; a file that does not match is reported by name and the run is trained again. Runs that trained together are stored together: a
-process that is killed among their commits leaves the list of them, and the next one writes what is
-missing.
+read as whole. The commit holds the SHA-256 of the parquet file and, as ``check``, its own; a file
+that does not match is reported by name and the run is trained again. Runs that trained together are
+stored together: a process that is killed among their commits leaves the list of them, and the next
+one writes what is missing.
 """
 
 from __future__ import annotations

@@ -171,18 +171,27 @@ def run_job(cfg: DictConfig) -> None:
     # Only now: mistakes are told at once, not after seconds of imports.
     import torch
 
+    from bench_lr.cohort import memory
     from bench_lr.cohort.grouping import arrange
     from bench_lr.data import load
+    from bench_lr.devices import found, take_gpu
     from bench_lr.trainer import train_and_store
 
     store.recover()
+    if found(cfg.device) == "cuda":
+        take_gpu()
     torch.set_num_threads(threads_of(cfg))
     torch.set_float32_matmul_precision("highest")
     wanted = dict(zip(run_ids(runs), runs, strict=True))
     lacking = set(store.lacking(wanted))
     names = {id(run): identity for identity, run in wanted.items()}
     todo = [[run for run in part if names.get(id(run)) in lacking] for part in parts]
-    groups = [group for part in todo for group in arrange(part)]
+    groups = [
+        group
+        for part in todo
+        for cohort in arrange(part)
+        for group in memory.parts(cohort, most_at_once(cohort[0], cfg))
+    ]
     log.info("%d of %d runs to train", len(lacking), len(runs))
     with Interruptions() as interruptions:
         datasets: dict[str, Any] = {}
@@ -211,25 +220,47 @@ def run_job(cfg: DictConfig) -> None:
         raise JobFailed(f"{failed} of {len(runs)} runs failed; see the log")
 
 
+def most_at_once(run: RunConfig, cfg: DictConfig) -> int:
+    """Most runs like this one to train together: as asked, and as far as they fit into a GPU."""
+    import torch
+
+    from bench_lr.cohort.memory import runs_that_fit
+    from bench_lr.devices import found
+
+    limits = [int(cfg.runs_at_once)] if cfg.runs_at_once else []
+    if found(cfg.device) == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        limits.append(runs_that_fit(run, free))
+    return min(limits, default=sys.maxsize)
+
+
 def _train_cohort(
     store: Store,
     train: Callable[[Sequence[RunConfig], Callable[[float], None] | None], None],
     cohort: Sequence[RunConfig],
     progress: Callable[[float], None] | None,
+    again: bool = True,
 ) -> int:
-    """Train a cohort, by halves where there is no memory for it; return how many runs failed."""
-    from bench_lr.cohort.memory import halves, is_out_of_memory
+    """Train a cohort, by halves where there is no memory for it; return how many runs failed.
+
+    A single run is tried `again`, in case it was what is over that held the memory.
+    """
+    from bench_lr.cohort.memory import give_back, halves, is_out_of_memory
 
     try:
         train(cohort, progress)
         return 0
     except Exception as error:
-        too_many = len(cohort) > 1 and is_out_of_memory(error)
+        no_memory = is_out_of_memory(error)
         text = traceback.format_exc()
-    # Only now is free what the error held.
-    if too_many:
+    if no_memory:
+        # Only now is free what the error held.
+        give_back()
+    if no_memory and len(cohort) > 1:
         log.warning("no memory for %d runs at a time: going on by halves", len(cohort))
         return sum(_train_cohort(store, train, half, None) for half in halves(cohort))
+    if no_memory and again:
+        return _train_cohort(store, train, cohort, progress, again=False)
     log.error("%d runs failed:\n%s", len(cohort), text)
     try:
         note_failures(store, dict(zip(run_ids(cohort), cohort, strict=True)), text)

@@ -25,6 +25,7 @@ from bench_lr.checkpoint import Keeper
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.timetable import Span, Timetable
 from bench_lr.data import Dataset
+from bench_lr.devices import found
 from bench_lr.identity import config_dict, run_id
 from bench_lr.interruptions import Interruptions
 from bench_lr.provenance import here, processor
@@ -167,18 +168,12 @@ class CohortModule(pl.LightningModule):
                 self._progress((span.step + span.steps) / self.cohort.timetable.steps)
 
 
-def found(device: str) -> str:
-    """Return the device that "auto" stands for here, or the one that is asked for."""
-    # Lightning's own "auto" takes Apple's GPUs too, which have no float64.
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    return automatic if device == "auto" else device
-
-
 def make_trainer(stretches: int, device: str, dtype: str) -> pl.Trainer:
     """Lightning `Trainer` for one cohort on one device ("auto", "cpu" or "cuda")."""
+    where = found(device)
     return pl.Trainer(
-        accelerator=found(device),
-        devices=1,
+        accelerator=where,
+        devices=[torch.cuda.current_device()] if where == "cuda" else 1,
         precision="64-true" if dtype == "float64" else "32-true",
         max_epochs=stretches,
         reload_dataloaders_every_n_epochs=1,

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench_lr.checkpoint import Keeper, header_of, path_of, unfinished
+from bench_lr.checkpoint import Keeper, header_of, path_of, sweep, unfinished
 from bench_lr.cohort.engine import Cohort
 from bench_lr.cohort.grouping import arrange
 from bench_lr.data import Dataset, load
@@ -41,6 +41,7 @@ from bench_lr.schema import (
 )
 from bench_lr.store import Store
 from bench_lr.trainer import tables, train_and_store, train_cohort
+from tests.stored import begin, commit, run, simple
 
 PLATEAU = Plateau("loss", "validation", "min", factor=0.5, patience=0)
 BASE = RunConfig(
@@ -299,6 +300,23 @@ def test_a_store_that_cannot_be_written_does_not_stop_training(
     runs, data = cohort_of(BASE), data_of(BASE)
     assert train(runs, data, Store(tmp_path / "store"), span=None, minutes=0.0) is not None
     assert "no checkpoint: cannot write" in caplog.text
+
+
+def test_checkpoints_of_cohorts_that_trained_in_other_company_are_removed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    runs = [run(seed) for seed in range(6)]
+    kept, partly, wholly, failed = runs[:2], runs[2:4], runs[4:5], runs[5:6]
+    for cohort in (kept, partly, wholly, failed):
+        begin(store, cohort)
+    for config in (partly[1], wholly[0]):
+        store.put(commit(config), simple(config))
+    store.put_failure(commit(failed[0], "failed"))
+    (store.root / "unfinished" / "damaged.checkpoint").write_bytes(b"{}")
+    assert sweep(store) == 2
+    left = {path_of(store, run_ids(cohort)).name for cohort in (kept, failed)}
+    found = {path.name for path in (store.root / "unfinished").iterdir()}
+    assert found == {*left, "damaged.checkpoint"}
+    assert sweep(store) == 0
 
 
 @pytest.mark.gpu

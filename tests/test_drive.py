@@ -32,7 +32,7 @@ from bench_lr.store import Store
 from bench_lr.trainer import train_and_store
 from tests import tiny
 from tests.claims.samples import write
-from tests.stored import begin, run
+from tests.stored import begin, commit, run, simple
 
 COHORTS = {"batch_size": [5, 6, 7, 8, 9, 10], "lr": [0.5, 0.1]}
 """Six cohorts of about half a second each."""
@@ -141,20 +141,50 @@ def test_jobs_are_started_again_as_long_as_they_get_any_further(
     plan = plan_of([run(0), run(1)])
     driver = Driver(plan, store, tmp_path / "job", "local")
     steps = iter([5, 9, 9, 9, 9])
-    followed: list[list[int]] = []
+    followed: list[list[int | str]] = []
 
-    def follow(numbers: list[int]) -> None:
-        followed.append(numbers)
+    def follow(numbers: list[int], *more: str) -> None:
+        followed.append([*numbers, *more])
         reporter(driver.folder, 0)(0.1)
         begin(store, list(plan.jobs[0].runs), steps_taken=next(steps))
 
     monkeypatch.setattr(driver, "_follow", follow)
     driver.train()
-    # Twice further, once not, and then alone.
-    assert followed == [[0]] * 4
+    # Twice further, once not, then alone, then with one run at a time.
+    assert followed == [[0]] * 4 + [[0, "runs_at_once=1"]]
     (error,) = {commit.error for commit in store.failures(plan.run_ids)}
     assert "ended without an error, as if killed" in error
     assert len(list(store.failures(plan.run_ids))) == 2
+
+
+@pytest.mark.parametrize("fits", [8, 4, 2, 1])
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+def test_jobs_that_are_killed_each_time_go_on_with_fewer_runs_at_a_time(
+    launcher: str,
+    fits: int,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As where the system kills who takes too much memory."""
+    plan = plan_of([run(seed) for seed in range(8)], [run(8)])
+    driver = Driver(plan, store, tmp_path / "job", launcher)
+
+    def follow(numbers: list[int], *more: str) -> None:
+        for number in numbers:
+            reporter(driver.folder, number)(0.0)
+            runs = plan.jobs[number].runs
+            most = min([len(runs), *(int(it.removeprefix("runs_at_once=")) for it in more)])
+            if most <= fits:
+                for config in runs:
+                    store.put(commit(config), simple(config))
+
+    monkeypatch.setattr(driver, "_follow", follow)
+    driver.train()
+    assert store.lacking(plan.run_ids) == []
+    assert not list(store.failures(plan.run_ids))
+    assert (f"going on with {fits} runs at a time" in caplog.text) == (fits < 8)
 
 
 def make_plan_of(conf: Path) -> Plan:

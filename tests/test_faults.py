@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,7 @@ CLAIM = tiny.claim(
     grid={"batch_size": [5, 6, 7], "lr": [0.5, 0.000001]},
     train={**tiny.TRAIN, "epochs": 40},
 )
+PARTED = "runs at a time"
 RUNS = 3 * 2 * tiny.SEEDS
 pytestmark = [
     pytest.mark.slow,
@@ -55,10 +57,14 @@ class Bench:
         self.folder, self.store = folder, Store(store or folder / "store")
         self._conf = write(folder / "conf", {"me/claim": CLAIM})
 
-    def start(self, out: str = "out", **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, out: str = "out", launcher: str = "joblib", **environment: str
+    ) -> subprocess.Popen[str]:
         words = ["run", "me/claim", "--store", str(self.store.root), "--out", out]
+        words += ["--launcher", launcher]
         # A cohort takes a second or two; its state is kept several times.
-        settings = ["hydra.launcher.n_jobs=2", "checkpoint_minutes=0.004"]
+        settings = ["checkpoint_minutes=0.004"]
+        settings += ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
         return subprocess.Popen(
             [sys.executable, "-m", "bench_lr", *words, "--", *settings],
             cwd=self.folder,
@@ -100,44 +106,59 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench
 
 
-def lost(bench: Bench, expected: Bench) -> int:
-    """Count the runs that are not what nobody disturbed: there to the last bit."""
+def equal(mine: pd.DataFrame, theirs: pd.DataFrame, exact: bool) -> bool:
+    """Whether tables are the same, to the last bit or as those of other cohorts are."""
+    if exact:
+        return mine.equals(theirs)
+    values = mine["value"].to_numpy(), theirs["value"].to_numpy()
+    return mine.drop(columns="value").equals(theirs.drop(columns="value")) and np.allclose(
+        *values, rtol=1e-3, atol=1e-4, equal_nan=True
+    )
+
+
+def lost(bench: Bench, expected: Bench, exact: bool = True) -> int:
+    """Count the runs that are not what nobody disturbed."""
     count = 0
     for identity in expected.store.known():
         mine, theirs = bench.store.read(identity), expected.store.read(identity)
         assert theirs is not None
         whole = mine is not None and mine[0].status == theirs[0].status
-        count += not (whole and mine is not None and mine[1].equals(theirs[1]))
+        count += not (whole and mine is not None and equal(mine[1], theirs[1], exact))
     return count + len(bench.store.known() ^ expected.store.known())
 
 
-def assert_survived(bench: Bench, expected: Bench, faults: Faults, number: int = 1) -> None:
+def assert_survived(
+    bench: Bench, expected: Bench, faults: Faults, number: int = 1, *, exact: bool = True
+) -> None:
     """Run again, and find what would have been without the faults."""
     bench.run()
-    faults.runs_lost += lost(bench, expected)
-    faults.wrong_verdicts += bench.verdict() != expected.verdict()
-    assert lost(bench, expected) == 0
-    assert bench.verdict() == expected.verdict()
+    same = bench.verdict() == expected.verdict()
+    if not exact:
+        same = bench.verdict()["verdict"] == expected.verdict()["verdict"]
+    missing = lost(bench, expected, exact)
+    faults.runs_lost += missing
+    faults.wrong_verdicts += not same
+    assert missing == 0
+    assert same
     for name in ("unfinished", "pending"):
         assert not list((bench.store.root / name).glob("*"))
     assert not [path for path in bench.store.root.rglob(".*") if path.is_file()]
     faults.survived += number
 
 
-def kill_somebody(bench: Bench, chance: random.Random) -> str:
-    """Start a run and kill its driver or one of its processes; return who it was."""
-    with bench.start() as process:
-        until(lambda: bench.trainers(process.pid), 20)
-        time.sleep(chance.uniform(0.0, 6.0))
-        trainers = bench.trainers(process.pid)
-        who = chance.choice(["driver", "worker"]) if trainers else "driver"
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid if who == "driver" else chance.choice(trainers), signal.SIGKILL)
-        output, _ = process.communicate(timeout=300)
-    assert "Traceback" not in output, output
-    # A worker's death is mended at once.
-    assert who == "driver" or process.returncode == 0, output
-    assert until(lambda: not any(map(lives, trainers)), 30)
+def kill_somebody(bench: Bench, driver: int, chance: random.Random) -> str:
+    """Kill the driver or one of its processes; return who it was, nothing if all had ended."""
+    if not until(lambda: bench.trainers(driver) or not lives(driver), 60) or not lives(driver):
+        return ""
+    time.sleep(chance.uniform(0.0, 5.0))
+    trainers = bench.trainers(driver)
+    who = chance.choice(["driver", "worker"]) if trainers else "driver"
+    try:
+        os.kill(driver if who == "driver" else chance.choice(trainers), signal.SIGKILL)
+    except ProcessLookupError:
+        return ""
+    # Whoever is left without a driver notices, and one that is new has other processes.
+    assert who == "worker" or until(lambda: not any(map(lives, trainers)), 30)
     return who
 
 
@@ -146,14 +167,35 @@ def test_processes_are_killed_at_random_moments(
 ) -> None:
     chance = random.Random(SEED)
     bench = Bench(tmp_path / "bench")
-    killed = []
-    for _ in range(ROUNDS):
+    killed: list[str] = []
+    exact = True
+    while len(killed) < ROUNDS:
         if len(bench.store.known()) == RUNS:
             shutil.rmtree(bench.store.root)
-        killed.append(kill_somebody(bench, chance))
-        faults.injected += 1
+        with bench.start() as process:
+            while len(killed) < ROUNDS and (who := kill_somebody(bench, process.pid, chance)):
+                killed.append(who)
+                faults.injected += 1
+            output, _ = process.communicate(timeout=300)
+        assert "Traceback" not in output, output
+        # Jobs that are killed again and again get smaller cohorts: the last digits may differ.
+        exact = exact and PARTED not in output
     assert min(killed.count("driver"), killed.count("worker")) > ROUNDS // 5
-    assert_survived(bench, undisturbed, faults, ROUNDS)
+    assert_survived(bench, undisturbed, faults, ROUNDS, exact=exact)
+
+
+def test_a_worker_that_is_killed_is_made_good_at_once(
+    tmp_path: Path, undisturbed: Bench, faults: Faults
+) -> None:
+    bench = Bench(tmp_path / "bench")
+    with bench.start() as process:
+        assert until(lambda: bench.trainers(process.pid), 60)
+        time.sleep(2.0)
+        os.kill(bench.trainers(process.pid)[-1], signal.SIGKILL)
+        faults.injected += 1
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_survived(bench, undisturbed, faults)
 
 
 def test_two_drivers_share_a_store(tmp_path: Path, undisturbed: Bench, faults: Faults) -> None:
@@ -231,17 +273,8 @@ def test_files_of_the_store_are_damaged(tmp_path: Path, undisturbed: Bench, faul
             del content[len(content) * (number // 2) // 16 :]
         path.write_bytes(content)
         faults.injected += 1
-    bench.run()
-    for identity in undisturbed.store.known():
-        assert bench.store.read(identity) is not None
-    # Runs whose cohort is there but for them may train in another: the last digits may differ.
-    for identity in undisturbed.store.known():
-        mine, theirs = bench.store.read(identity), undisturbed.store.read(identity)
-        assert mine is not None
-        assert theirs is not None
-        pd.testing.assert_frame_equal(mine[1], theirs[1], rtol=1e-3, atol=1e-4)
-    assert bench.verdict()["verdict"] == undisturbed.verdict()["verdict"]
-    faults.survived += 32
+    # Runs whose cohort is there but for them may train in another.
+    assert_survived(bench, undisturbed, faults, 32, exact=False)
 
 
 @pytest.mark.parametrize("years", [-30, 30])
@@ -259,3 +292,93 @@ def test_the_clock_jumps(years: int, tmp_path: Path, undisturbed: Bench, faults:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert_survived(bench, undisturbed, faults)
+
+
+KILLER = """
+import os, signal, sys
+
+if "bench_lr.train" in sys.orig_argv:
+    from bench_lr import trainer
+
+    train_cohort, most = trainer.train_cohort, int(os.environ["TEST_MOST_RUNS"])
+
+    def guarded(runs, *arguments, **settings):
+        if len(runs) > most:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train_cohort(runs, *arguments, **settings)
+
+    trainer.train_cohort = guarded
+"""
+"""What the system does to who takes more memory than there is."""
+
+
+def test_the_system_kills_for_want_of_memory(
+    tmp_path: Path, undisturbed: Bench, faults: Faults
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(KILLER)
+    bench = Bench(tmp_path / "bench")
+    faults.injected += 1
+    killing = {"PYTHONPATH": str(tmp_path), "TEST_MOST_RUNS": "5"}
+    with bench.start("out", "local", **killing) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "going on with 3 runs at a time" in output
+    assert_survived(bench, undisturbed, faults, exact=False)
+
+
+LIMITED = """
+import logging, resource, sys
+from bench_lr.claims import load_claims
+from bench_lr.cohort.grouping import arrange
+from bench_lr.data import load
+from bench_lr.store import Store
+from bench_lr.train import _train_cohort
+from bench_lr.trainer import train_and_store
+
+logging.basicConfig(level=logging.INFO)
+(claim,) = load_claims(["me/large"])
+(runs,) = arrange([run for arm in claim.arms for run in arm.runs])
+data = load("synthetic")
+
+def train(cohort, progress):
+    train_and_store(cohort, data, store, device="cpu")
+
+store = Store(sys.argv[1] + "-once")
+_train_cohort(store, train, runs[:1], None)
+megabytes = int(sys.argv[2])
+if megabytes:
+    used = 1024 * int(open("/proc/self/status").read().partition("VmSize:")[2].split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20),) * 2)
+store = Store(sys.argv[1])
+sys.exit(_train_cohort(store, train, runs, None))
+"""
+
+
+def test_memory_has_a_limit(tmp_path: Path, faults: Faults) -> None:
+    """A cohort that needs more than the system gives trains by halves, and says so."""
+    wide = [{"kind": "flatten"}, {"kind": "linear", "out_features": 4000}, {"kind": "relu"}]
+    model = {"layers": [*wide, {"kind": "linear", "out_features": 10}]}
+    large = tiny.claim("lr=0.5", "lr=0.1", train={**tiny.TRAIN, "model": model, "dtype": "float64"})
+    large["grid"] = {"lr": [0.5, 0.1]}
+    conf = write(tmp_path / "conf", {"me/large": large})
+
+    def trained(name: str, megabytes: int) -> tuple[Store, str]:
+        words = [sys.executable, "-c", LIMITED, str(tmp_path / name), str(megabytes)]
+        done = subprocess.run(
+            words, env=tiny.environment(conf), capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        return Store(tmp_path / name), done.stderr
+
+    free, told = trained("free", 0)
+    assert "no memory" not in told
+    faults.injected += 1
+    limited, told = trained("limited", 300)
+    assert "no memory for 12 runs at a time: going on by halves" in told
+    assert limited.known() == free.known()
+    for identity in free.known():
+        mine, theirs = limited.read(identity), free.read(identity)
+        assert mine is not None
+        assert theirs is not None
+        pd.testing.assert_frame_equal(mine[1], theirs[1], rtol=1e-9, atol=1e-12)
+    faults.survived += 1

@@ -104,6 +104,7 @@ def test_the_last_of_two_wins() -> None:
         ("lr=[0.1", "--", ""),
         ("threads=0", "threads", ""),
         ("threads=all", "threads", ""),
+        ("runs_at_once=0", "runs_at_once", ""),
         ("threads=1,2", "threads", ""),
         ("device=gpu", "device", ""),
         ("hydra.launcher.n_jobs=1,2", "hydra.launcher.n_jobs", ""),

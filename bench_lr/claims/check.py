@@ -205,20 +205,23 @@ def _figure_problems(claim: Claim) -> list[Problem]:
         for name in spec.params
         if name not in allowed
     ]
+    sound: dict[str, Any] = {}
     for name, parameter in allowed.items():
         if name in spec.params:
             key, before = f"figure.params.{name}", len(found)
             value = parse(parameter.annotation, spec.params[name], claim.file, key, found)
             if len(found) == before and _arms_known(claim):
+                sound[name] = value
                 # Learning rates are no names: ``printed`` of a range test has such keys.
                 if not (isinstance(value, Mapping) and any(isinstance(k, float) for k in value)):
                     found += _figure_name_problems(claim, key, spec.params[name])
-                found += _figure_measure_problems(claim, key, value)
             ids = [criterion.id for criterion in claim.spec.criteria]
             if name == "criterion" and value is not None and value not in ids:
                 found.append(unknown(claim.file, key, value, ids))
         elif parameter.default is parameter.empty:
             found.append(Problem(claim.file, f"figure.params.{name}", "nothing", "a value"))
+    for name, value in sound.items():
+        found += _figure_measure_problems(claim, f"figure.params.{name}", value, sound.get("arms"))
     return found
 
 
@@ -250,10 +253,11 @@ def _patterns(name: str, value: Any) -> Iterator[str]:
         yield from (quantity for conditions in value.values() for quantity in conditions)
 
 
-def _figure_measure_problems(claim: Claim, key: str, value: Any) -> Iterator[Problem]:
+def _figure_measure_problems(
+    claim: Claim, key: str, value: Any, patterns: Any
+) -> Iterator[Problem]:
     """What is wrong with the measures of a figure, for the arms that it draws."""
     listed = list(enumerate(value)) if isinstance(value, list | tuple) else [(None, value)]
-    patterns = claim.spec.figure.params.get("arms")
     drawn = [arm.name for arm in claim.arms]
     drawn = chosen(patterns, drawn) if patterns else drawn
     for place, what in listed:

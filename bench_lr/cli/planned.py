@@ -13,17 +13,13 @@ NAMED = 3
 """Claims of a job that are named; the others are counted."""
 
 
-def summary(
-    plan: Plan, claims: Sequence[Claim], profile: str, launcher: str, at_once: int
-) -> Iterator[str]:
+def summary(plan: Plan, claims: Sequence[Claim], profile: str, launcher: str) -> Iterator[str]:
     """Yield what a plan comes to, line by line.
 
     Parameters
     ----------
     claims : sequence of Claim
         All that are asked for, those included whose runs are not in the plan.
-    at_once : int
-        Jobs at a time on this machine.
     """
     out = sum(claim.out_of_profile for claim in claims)
     without = sum(not claim.arms for claim in claims if not claim.out_of_profile)
@@ -42,15 +38,15 @@ def summary(
         return
     yield (
         f"to train: {_many(plan.runs, 'run')}, {plan.run_epochs:,} run-epochs, in "
-        f"{_many(len(plan.jobs), 'job')} ({launcher}, {at_once} at a time); about "
-        f"{duration(plan.makespan(at_once))}"
+        f"{_many(len(plan.jobs), 'job')} ({launcher}, {plan.workers} at a time); about "
+        f"{duration(plan.makespan(plan.workers))}"
     )
     if len(plan.by_cost) > 1:
         for cost, share in plan.by_cost.items():
             yield (
                 f"  cost {COSTS.get(cost, cost)}: {_many(share.claims, 'claim')}, "
                 f"{_many(share.runs, 'run')}, {share.run_epochs:,} run-epochs, about "
-                f"{duration(share.seconds / at_once)}"
+                f"{duration(share.seconds / plan.workers)}"
             )
 
 

@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
     from bench_lr.cli.session import Session
 
     session = Session.of(options)
+    session.tidy()
     verdicts = session.judge_all()
     session.report(verdicts)
     return session.exit_code(verdicts)

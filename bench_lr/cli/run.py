@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     session = Session.of(options)
     if not options.dry_run:
         session.wait_for_earlier()
+        session.tidy()
     plan = session.plan()
     if options.dry_run:
         for line in planned.jobs(plan):

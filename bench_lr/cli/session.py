@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bench_lr import cluster, drive, recorded
 from bench_lr.changes import Comparison
+from bench_lr.checkpoint import sweep
 from bench_lr.claims import ConfigError, claim_files, conf_roots, load_claims
 from bench_lr.claims.check import check_claim
 from bench_lr.claims.sources import Source, load_sources, wholly_shown
@@ -132,10 +133,9 @@ class Session:
     def plan(self) -> Plan:
         """Plan what is missing and print it with its cost."""
         trainable = [claim for claim in self.claims if not claim.out_of_profile]
-        at_once = CLUSTER_JOBS if self._on_cluster else min(cores(), self._jobs_at_once())
         seconds = CLUSTER_JOB_SECONDS if self._on_cluster else JOB_SECONDS
-        plan = make_plan(trainable, self.store, self._runs_per_cohort, at_once, seconds)
-        for line in planned.summary(plan, self.claims, self.profile, self.launcher, at_once):
+        plan = make_plan(trainable, self.store, self._runs_per_cohort, self._jobs_at_once, seconds)
+        for line in planned.summary(plan, self.claims, self.profile, self.launcher):
             self.say(line)
         for remark in self._remarks() if plan.jobs else ():
             self.say(f"design: {remark}", "yellow")
@@ -162,9 +162,25 @@ class Session:
         return torch.cuda.is_available()
 
     def _jobs_at_once(self) -> int:
+        if self._on_cluster:
+            return CLUSTER_JOBS
         if self.launcher != "joblib":
             return 1
-        return self.overrides.jobs_at_once or cores()
+        return min(cores(), self.overrides.jobs_at_once or self._gpus or cores())
+
+    @cached_property
+    def _gpus(self) -> int:
+        """GPUs of this machine that are to be used."""
+        if not self._on_gpu:
+            return 0
+        import torch
+
+        return torch.cuda.device_count()
+
+    def tidy(self) -> None:
+        """Finish what killed processes have left in the store, as far as it can be written."""
+        self.store.recover()
+        sweep(self.store)
 
     # --- train --------------------------------------------------------------------------------
 
@@ -202,7 +218,10 @@ class Session:
         return new_folder(self.out / "jobs", time.strftime("%Y-%m-%d_%H-%M-%S"))
 
     def _for_jobs(self) -> list[str]:
-        return [f"device={self.device}", *self.overrides.launcher]
+        words = [f"device={self.device}", *self.overrides.launcher]
+        if self.launcher == "joblib" and self._gpus and not self.overrides.names_jobs_at_once:
+            words.append(f"hydra.launcher.n_jobs={self._gpus}")
+        return words
 
     def train(self, plan: Plan) -> list[ClaimVerdict]:
         """Train the plan with progress on the screen; judge each claim when its runs are there."""

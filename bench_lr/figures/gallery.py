@@ -211,11 +211,12 @@ def _card(verdict: ClaimVerdict) -> Card | None:
     if not shown:
         return None
     last = max(max(calculation.at) for calculation in shown.values())
-    until = float(figure.params.get("until", last))
+    asked = figure.params.get("until")
+    until = last if asked is None else float(asked)
     formulas = {type(one.schedule): formula(one.schedule) for one in reversed(shown.values())}
     first = next(iter(shown.values())).schedule
     unit = "step" if isinstance(first, Constant) else getattr(first, "unit", "step")
-    label = str(figure.params.get("x_label", "epoch" if unit == "epoch" else "iteration"))
+    label = figure.params.get("x_label") or ("epoch" if unit == "epoch" else "iteration")
     return Card(
         verdict=verdict,
         kind=type(first),
