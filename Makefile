@@ -15,7 +15,7 @@ where  = --profile '$(PROFILE)' --store '$(STORE)' --out '$(OUT)'
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data reproduce report test check record bench lint format smoke clean
+.PHONY: help setup data reproduce report test check record bench audit lint format smoke clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,11 @@ bench: setup ## run the benchmarks: training beside its peers, cost as the work 
 	@mkdir -p '$(OUT)'
 	BENCH_LR_SPEED='$(OUT)/speed.json' $(BIN)/pytest tests/bench -q -s \
 	  --benchmark-only --benchmark-json='$(OUT)/bench.json'
+
+audit: ## look the pinned dependencies up among known vulnerabilities (needs PyPI itself)
+	@test -d .audit || '$(PYTHON)' -m venv .audit
+	@.audit/bin/python -m pip install --disable-pip-version-check -q 'pip-audit==2.10.1'
+	.audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 lint: .venv/.installed ## ruff and mypy
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ disturbed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -23,6 +24,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench_lr.data import DATASETS, data_dir
+from bench_lr.data.files import acquire
 from bench_lr.processes import lives
 from bench_lr.store import Store
 from tests import tiny
@@ -52,10 +55,12 @@ pytestmark = [
 class Bench:
     """``bench-lr run`` of the claim in a folder, in processes of its own."""
 
-    def __init__(self, folder: Path, store: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, store: Path | None = None, content: dict[str, Any] = CLAIM
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.store = folder, Store(store or folder / "store")
-        self._conf = write(folder / "conf", {"me/claim": CLAIM})
+        self._conf = write(folder / "conf", {"me/claim": content})
 
     def start(
         self, out: str = "out", launcher: str = "joblib", **environment: str
@@ -382,3 +387,41 @@ def test_memory_has_a_limit(tmp_path: Path, faults: Faults) -> None:
         assert theirs is not None
         pd.testing.assert_frame_equal(mine[1], theirs[1], rtol=1e-9, atol=1e-12)
     faults.survived += 1
+
+
+OUT_OF_REACH = "http://127.0.0.1:9/"
+NOWHERE = {
+    "PATH": "/nonexistent",
+    "PIP_NO_INDEX": "1",
+    "http_proxy": OUT_OF_REACH,
+    "https_proxy": OUT_OF_REACH,
+}
+"""An environment from which no data set can be fetched."""
+
+
+@pytest.mark.data
+def test_a_data_file_is_altered(tmp_path: Path, faults: Faults) -> None:
+    small = {"task": "mnist", "train_size": 200, "validation_size": 100}
+    content = tiny.claim("lr=0.5", "lr=1e-06", train={**tiny.TRAIN, **small})
+    expected, bench = (Bench(tmp_path / name, content=content) for name in ("expected", "bench"))
+    expected.run()
+    files = acquire(DATASETS["mnist"], data_dir())
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file.path.name).write_bytes(file.path.read_bytes())
+    altered = folder / files[0].path.name
+    right = altered.read_bytes()
+    wrong = bytearray(right)
+    wrong[len(wrong) // 2] ^= 1
+    altered.write_bytes(wrong)
+    faults.injected += 1
+    with bench.start(BENCH_LR_DATA=str(tmp_path / "data"), **NOWHERE) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    for told in (altered, files[0].file.sha256, hashlib.sha256(wrong).hexdigest()):
+        assert str(told) in output
+    assert "Traceback" not in output
+    assert bench.verdict()["verdict"] == "incomplete"
+    altered.write_bytes(right)
+    assert_survived(bench, expected, faults)

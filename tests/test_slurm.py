@@ -238,8 +238,13 @@ def drain_one(folder: Path) -> None:
     said("scontrol", "update", "NodeName=node2", "State=DRAIN", "Reason=test")
 
 
+def fail_one(folder: Path) -> None:
+    """Do what SLURM does when a node does not answer any more."""
+    said("scontrol", "update", "NodeName=node2", "State=DOWN", "Reason=test")
+
+
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("disturb", [kill_one, scancel_one, drain_one])
+@pytest.mark.parametrize("disturb", [kill_one, scancel_one, drain_one, fail_one])
 def test_jobs_are_killed_cancelled_or_lose_a_node_and_nothing_is_lost(
     disturb: Callable[[Path], None], short: Case, tmp_path: Path
 ) -> None:

@@ -114,7 +114,8 @@ def summaries(roots: Sequence[Path]) -> list[dict[str, Any]]:
     rows = []
     for claim_id, path in claim_files(roots).items():
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+            # Both loaders are safe ones.
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
         except (yaml.YAMLError, OSError, UnicodeDecodeError):
             content = None
         text = content if isinstance(content, dict) else {}

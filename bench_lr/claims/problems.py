@@ -12,6 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+MOST_NAMED = 40
+NAMED_OF_MANY = 8
+"""So many of the words that are allowed are named where there are more than the most."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -52,9 +56,13 @@ def nearest(word: object, allowed: Iterable[str]) -> str:
 
 
 def unknown(file: str, key: str, found: object, allowed: Iterable[str]) -> Problem:
-    """Return the problem of a word that is none of `allowed`."""
+    """Return the problem of a word that is none of `allowed`; of many, the likeliest are named."""
     words = sorted(allowed)
-    return Problem(file, key, repr(found), ", ".join(words) or "nothing", nearest(found, words))
+    shown = ", ".join(words) or "nothing"
+    if len(words) > MOST_NAMED:
+        like = difflib.get_close_matches(str(found), words, n=NAMED_OF_MANY, cutoff=0.0)
+        shown = f"{', '.join(like)}, ... ({len(words)} in all)"
+    return Problem(file, key, repr(found), shown, nearest(found, words))
 
 
 @cache

@@ -26,6 +26,7 @@ from bench_lr.cli import moved, planned
 from bench_lr.cli.live import progress
 from bench_lr.cli.refusals import expecting_problems, launching_problems
 from bench_lr.design import Remark, remarks
+from bench_lr.failures import words_of
 from bench_lr.identity import run_ids
 from bench_lr.judge import judge
 from bench_lr.looks import first_look, next_look
@@ -314,7 +315,7 @@ class Session:
         failures = list(self.store.failures(lacking))
         self.say(f"{len(lacking)} runs are missing, {len(failures)} of them failed", "red")
         for error in dict.fromkeys(commit.error for commit in failures):
-            self.say(error.strip().splitlines()[-1])
+            self.say(words_of(error))
         if not failures:
             self._say_last_words(log)
         self.say(f"the jobs' output is in {log}; run again to train what is missing")

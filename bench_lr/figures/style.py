@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_lr.atomic import write_atomically
 from bench_lr.schema import Arm, RunConfig
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def save(fig: Figure, path: Path, marks: Mapping[str, str] | None = None) -> tup
     image = Image.open(drawn).convert("RGB")
     small = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small.save(written, "png", optimize=True, dpi=(DPI, DPI), pnginfo=said)
-    _replace(svg, vectors.getvalue())
-    _replace(png, written.getvalue())
+    write_atomically(svg, vectors.getvalue())
+    write_atomically(png, written.getvalue())
     return png, svg
 
 
@@ -134,12 +134,6 @@ def _settle(fig: Figure) -> None:
         left, bottom, width, height = axes.get_position(original=True).bounds
         place = (round(left, 5), round(bottom, 5), round(width, 5), round(height, 5))
         axes.set_position(place, which="both")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def colours(arms: Sequence[Arm]) -> dict[str, Colour]:

@@ -22,9 +22,13 @@ from bench_lr.report.sections import figure_name
 from bench_lr.report.verdicts_json import as_json
 from bench_lr.verdict import ClaimVerdict
 
-__all__ = ["Expect", "Unmet", "draw_figure", "unmet", "write_report"]
+__all__ = ["Expect", "ReportError", "Unmet", "draw_figure", "unmet", "write_report"]
 
 log = logging.getLogger(__name__)
+
+
+class ReportError(OSError):
+    """The report cannot be written."""
 
 
 def write_report(
@@ -58,13 +62,29 @@ def write_report(
 
     Raises
     ------
-    OSError
-        If a file cannot be written.
+    ReportError
+        If a file cannot be written (disk full, read-only folder, ...).
     """
+    try:
+        _write(verdicts, out, profile, expect, failures or {}, sources or {})
+    except OSError as error:
+        raise ReportError(
+            f"cannot write the report into {out / 'report'}: {error.strerror or error}; what has "
+            "been trained is stored, and bench-lr report --out FOLDER writes it elsewhere"
+        ) from error
+
+
+def _write(
+    verdicts: Sequence[ClaimVerdict],
+    out: Path,
+    profile: str,
+    expect: Expect,
+    failures: Mapping[tuple[str, str], str],
+    sources: Mapping[str, Source],
+) -> None:
     folder, pictures = out / "report", figures_of(out)
     for verdict in verdicts:
         draw_figure(verdict, pictures, keep=True)
-    sources = sources or {}
     board, mark = pictures / "scoreboard", drawn_from(*verdicts, beside=sources)
     if not is_kept(board, mark):
         figures.save(draw_scoreboard(verdicts, sources), board, mark)
@@ -79,7 +99,7 @@ def write_report(
         figures.save(best_rates, ridge, mark)
     texts = {
         "verdicts.json": as_json(verdicts, profile, sources),
-        "junit.xml": as_junit(verdicts, expect, failures or {}),
+        "junit.xml": as_junit(verdicts, expect, failures),
         "report.md": as_markdown(verdicts, profile, sources),
         "index.html": as_html(verdicts, profile, pictures, sources),
     }
