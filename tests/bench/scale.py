@@ -28,11 +28,12 @@ from bench_lr.claims import conf_roots, load_claims
 from bench_lr.claims.check import check_claim
 from bench_lr.identity import ENGINE_VERSION, config_dict, run_ids
 from bench_lr.schema import Claim, RunConfig
-from bench_lr.store import COLUMNS, Store
+from bench_lr.store import COLUMNS, Commit, Store, _checked
 from bench_lr.tables import encode
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SEEDS = RATES = 10
+COHORT = 64
 EPOCHS, EVALUATIONS = 15, 2
 RECORDED = (
     ("loss", "train"),
@@ -131,9 +132,8 @@ def fill(store: Store, claim: Claim) -> None:
             "diverged_at": None,
             "error": "",
         }
-        text = json.dumps(commit)
         (store.root / "runs" / identity[:2] / f"{identity}.parquet").write_bytes(table)
-        (store.root / "commits" / identity[:2] / f"{identity}.json").write_text(text)
+        (store.root / "commits" / identity[:2] / f"{identity}.json").write_bytes(_checked(commit))
 
 
 def _schema() -> pa.Schema:
@@ -201,6 +201,31 @@ def lacking(root: str, runs: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
+def storing(root: str, runs: str) -> dict[str, float]:
+    """Store the results of a claim's runs as training does, a cohort of 64 at a time."""
+    (claim,) = claims(int(runs))
+    rng = np.random.default_rng(0)
+    wanted = [run for arm in claim.arms for run in arm.runs]
+    made = [
+        (Commit(identity, "complete", config_dict(run), PROVENANCE), _table(identity, run, rng))
+        for identity, run in zip(run_ids(wanted), wanted, strict=True)
+    ]
+    tables = [table.to_pandas() for _, table in made]
+    store = Store(root)
+    start = time.perf_counter()
+    for first in range(0, len(made), COHORT):
+        part = slice(first, first + COHORT)
+        store.put_together([commit for commit, _ in made[part]], tables[part])
+    seconds = time.perf_counter() - start
+    files = [path for path in store.root.rglob("*") if path.is_file()]
+    return {
+        "seconds": seconds,
+        "bytes": sum(path.stat().st_size for path in files),
+        "disk_bytes": sum(512 * path.stat().st_blocks for path in files),
+        "files": len(files),
+    }
+
+
 def judging(root: str, runs: str) -> dict[str, float]:
     """Judge a claim of so many runs."""
     from bench_lr.judge import judge
@@ -216,6 +241,7 @@ def judging(root: str, runs: str) -> dict[str, float]:
 MEASURED: dict[str, Callable[..., dict[str, float]]] = {
     "plan": plan,
     "lacking": lacking,
+    "put": storing,
     "judge": judging,
 }
 

@@ -54,6 +54,11 @@ def test_judging_in_a_full_store(benchmark: BenchmarkFixture, store: Path, runs:
     note(benchmark, "judging in a store of 100,000", "judge", store, runs)
 
 
+@pytest.mark.parametrize("runs", [100, 1_000, 10_000])
+def test_storing(benchmark: BenchmarkFixture, tmp_path: Path, runs: int) -> None:
+    note(benchmark, "storing", "put", tmp_path / "store", runs)
+
+
 def test_listing_the_claims(benchmark: BenchmarkFixture) -> None:
     benchmark.group = "bench-lr list"
     words = [sys.executable, "-m", "bench_lr", "list"]
