@@ -5,11 +5,13 @@ CLAIMS   ?=
 LAUNCHER ?= joblib
 STORE    ?= store
 OUT      ?= out
+SETTINGS ?=
 PYTHON   ?= python3
 
 BIN := .venv/bin
 # Each glob in quotes: bench-lr matches claim ids, the shell must not match files.
 claims = $(foreach claim,$(CLAIMS),'$(claim)')
+settings = $(if $(SETTINGS),-- $(SETTINGS))
 where  = --profile '$(PROFILE)' --store '$(STORE)' --out '$(OUT)'
 
 MAKEFLAGS += --no-builtin-rules
@@ -27,6 +29,7 @@ help: ## this list
 	  "LAUNCHER=$(LAUNCHER)" "joblib (a process a core), local (one process) or slurm" \
 	  "STORE=$(STORE)" "folder of results, kept between runs" \
 	  "OUT=$(OUT)" "folder of reports" \
+	  "SETTINGS='$(SETTINGS)'" "Hydra overrides, such as hydra.launcher.partition=long" \
 	  "PYTHON=$(PYTHON)" "makes .venv"
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -45,13 +48,13 @@ data: .venv/.installed ## fetch and verify the data sets that the claims need
 	@$(BIN)/python -m bench_lr.data --profile '$(PROFILE)' --claims $(claims)
 
 reproduce: setup ## run the claims and write the report
-	$(BIN)/bench-lr run $(claims) --launcher '$(LAUNCHER)' $(where)
+	$(BIN)/bench-lr run $(claims) --launcher '$(LAUNCHER)' $(where) $(settings)
 
 report: .venv/.installed ## write the report again from stored results
 	$(BIN)/bench-lr report $(claims) $(where)
 
 check: setup ## run the claims and fail if a verdict or number left what is recorded
-	$(BIN)/bench-lr check $(claims) --launcher '$(LAUNCHER)' $(where)
+	$(BIN)/bench-lr check $(claims) --launcher '$(LAUNCHER)' $(where) $(settings)
 
 record: .venv/.installed ## make the stored verdicts the recorded ones (reproductions/)
 	$(BIN)/bench-lr record $(claims) $(where)
