@@ -205,14 +205,20 @@ def _check_types(table: pa.Table) -> None:
 
     if lacking := [it for it in (*NUMBERS, *NAMES, VALUE) if it not in table.column_names]:
         raise TableError(f"no column {', '.join(lacking)}")
-    whole, broken, words = pa.types.is_integer, pa.types.is_floating, _is_text
-    wanted = {"step": whole, "examples": whole, "epoch": broken, VALUE: broken}
+    whole, words = pa.types.is_integer, _is_text
+    wanted = {"step": whole, "examples": whole, "epoch": _is_number, VALUE: _is_number}
     for name in table.column_names:
         column = table.column(name)
         if not wanted.get(name, words)(column.type):
             raise TableError(f"column {name} is of type {column.type}")
         if column.null_count and name != VALUE:
             raise TableError(f"column {name} has gaps")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -212,7 +212,7 @@ def test_a_cluster_is_asked_for_where_none_is(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["run", "me/ture"], "found 'me/ture'; allowed: ai_edu/"),
+        (["run", "me/ture"], "found 'me/ture'; allowed: me/true, "),
         (["run", "me/ture"], "did you mean 'me/true'?"),
         (["show", "nobody/*"], "claim: found 'nobody/*'"),
         (["list", "nobody/*"], "claim: found 'nobody/*'"),
