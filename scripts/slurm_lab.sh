@@ -23,15 +23,7 @@ complete() { type slurmctld slurmd munged sbatch srun >/dev/null 2>&1; }
 
 install() {
   if complete; then return; fi
-  local root=()
-  if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
-  if ! type apt-get >/dev/null 2>&1 || ! "${root[@]}" true 2>/dev/null; then
-    echo "slurm_lab: needs the Debian packages slurmctld slurmd slurm-client munge, and root to install them" >&2
-    return 1
-  fi
-  "${root[@]}" apt-get update -qq
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    slurmctld slurmd slurm-client munge >/dev/null
+  "$(dirname "${BASH_SOURCE[0]}")/debian.sh" slurmctld slurmd slurm-client munge
 }
 
 configuration() {

@@ -23,6 +23,7 @@ from bench_lr.figures.measured import (
     shown_measures,
 )
 from bench_lr.figures.numbers import number
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import select
 from bench_lr.figures.style import (
@@ -332,8 +333,10 @@ def _rows(
         if np.isfinite(middle):
             axes.plot([low, high], [place - 0.06] * 2, color=colour, lw=2.2, zorder=3)
             face = "white" if row.control else colour
-            axes.plot(
-                middle, place - 0.06, marker="D", ms=6, mfc=face, mec=colour, mew=1.5, zorder=4
+            look: dict[str, Any] = {"mfc": face, "mec": colour, "mew": 1.5}
+            tell(
+                axes.plot(middle, place - 0.06, marker="D", ms=6, zorder=4, **look),
+                arm_label(row.name),
             )
         axes.annotate(
             _words(row.sample, triple, share, None if row.name == ratio_to else base),

@@ -157,7 +157,9 @@ def text_width(words: str, size: float, *, bold: bool = False) -> float:
     from matplotlib.textpath import TextToPath
 
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal", size=size)
-    width, _, _ = TextToPath().get_text_width_height_descent(words or " ", font, ismath=False)
+    # Where a text breaks lines, in a file, is not where it does in a figure.
+    line = words.replace("\n", " ") or " "
+    width, _, _ = TextToPath().get_text_width_height_descent(line, font, ismath=False)
     return float(width)
 
 

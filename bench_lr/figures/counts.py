@@ -10,6 +10,7 @@ import numpy as np
 from bench_lr.budget import budget
 from bench_lr.figures.canvas import canvas, clipped, nothing
 from bench_lr.figures.labels import arm_label
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import select
 from bench_lr.figures.style import colours
@@ -70,7 +71,9 @@ def counts(
         return frame.figure
     places = np.arange(len(rows))
     values = [value for _, value, _ in rows]
-    axes.barh(places, values, color=[colour for *_, colour in rows], height=0.62)
+    bars = axes.barh(places, values, color=[colour for *_, colour in rows], height=0.62)
+    for bar, (label, *_) in zip(bars, rows, strict=True):
+        tell(bar, label, only_x=True)
     axes.set_yticks(places, [clipped(label, 10, 240) for label, *_ in rows])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")

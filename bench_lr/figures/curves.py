@@ -18,6 +18,7 @@ from bench_lr.figures.labels import (
     with_diverged,
 )
 from bench_lr.figures.numbers import number
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import (
     Band,
@@ -248,7 +249,7 @@ def _panel(
     for line in present:
         x, look = line.x, dict[str, Any](color=line.colour)
         axes.fill_between(x, line.band.low, line.band.high, alpha=0.18, lw=0, **look)
-        axes.plot(
+        mean = axes.plot(
             x,
             line.band.mean,
             lw=2.8 if line.expected else 1.6,
@@ -257,6 +258,7 @@ def _panel(
             zorder=3 if line.expected else 2,
             **look,
         )
+        tell(mean, arm_label(line.name))
     end = max(float(np.nanmax(line.x)) for line in present)
     start = 0.0 if zoom_last is None else end - zoom_last
     if axes.get_xscale() == "log":
@@ -295,7 +297,8 @@ def _printed(
     for line in (line for line in lines if line.name in printed):
         x, y = zip(*printed[line.name], strict=True)
         look: dict[str, Any] = {"mfc": "white", "mec": line.colour, "mew": 1.4, "clip_on": False}
-        axes.plot(x, y, ls="", marker="D", ms=6, zorder=5, **look)
+        dots = axes.plot(x, y, ls="", marker="D", ms=6, zorder=5, **look)
+        tell(dots, f"{arm_label(line.name)}, as printed")
 
 
 def _limits(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import arm_label, metric_words
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats, Trajectories, band, larger_is_better, trajectories
 from bench_lr.figures.style import BLUE, EXPECTED, INK, MUTED
@@ -82,7 +83,8 @@ def difference(
     for row in gap:
         axes.plot(x, row, color=BLUE, lw=0.6, alpha=0.35)
     axes.fill_between(x, summary.low, summary.high, color=BLUE, alpha=0.22, lw=0)
-    axes.plot(x, summary.mean, color=BLUE, lw=2.4, marker="o" if x.size == 1 else "")
+    mean = axes.plot(x, summary.mean, color=BLUE, lw=2.4, marker="o" if x.size == 1 else "")
+    tell(mean, f"{arm_label(treatment)} less {arm_label(control)}")
     axes.set_xlim(float(x[0]) if epochs else 0, float(x[-1]))
     axes.set_ylim(*(ylim or _limits(gap, summary.mean)))
     _sides(axes, arm_label(treatment), arm_label(control), sign)

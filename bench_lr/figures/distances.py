@@ -11,6 +11,7 @@ from bench_lr.calculations.robbins_monro import conditions
 from bench_lr.figures.axis import plain_log
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import EndLabel, label_ends
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.verdict import ClaimVerdict
 
@@ -51,7 +52,7 @@ def distances(verdict: ClaimVerdict) -> Figure:
     ):
         order = np.argsort(line.at)
         at, found = np.asarray(line.at)[order], verdict.calculations[name][order]
-        axes.plot(at, found, color=colour, lw=1.8, zorder=3)
+        tell(axes.plot(at, found, color=colour, lw=1.8, zorder=3), name)
         marks = " ".join("✓" if met else "✗" for met in conditions(line.schedule))
         labels.append(EndLabel(f"{name}  {marks}", float(found[-1]), colour))
         lowest, last = min(lowest, float(found.min())), max(last, int(at[-1]))

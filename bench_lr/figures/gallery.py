@@ -13,6 +13,7 @@ import numpy as np
 from bench_lr.calculations import PlateauRule, ScheduleValues
 from bench_lr.figures.axis import plain
 from bench_lr.figures.canvas import POINTS, clipped, text_width, wrapped
+from bench_lr.figures.points import tell
 from bench_lr.figures.schedules import curve, only_in_controls, plain_ticks
 from bench_lr.figures.series import Floats
 from bench_lr.figures.style import EXPECTED, INK, LOOKS, MUTED, theme
@@ -170,7 +171,8 @@ def _draw(
         (left + inset, top - (WORDS + PANEL) / height, width - inset - 0.008, PANEL / height)
     )
     for line, colour in zip(card.curves, palette, strict=False):
-        axes.plot(line.time, line.rates, color=colour, lw=1.6, label=line.name)
+        drawn = axes.plot(line.time, line.rates, color=colour, lw=1.6, label=line.name)
+        tell(drawn, f"{card.verdict.claim.spec.title}: {line.name}")
     _axes(axes, card)
 
 

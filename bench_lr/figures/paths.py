@@ -11,6 +11,7 @@ from bench_lr.calculations import QuadraticDescent
 from bench_lr.figures.axis import plain_log
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import EndLabel, label_ends
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.style import EXPECTED, INK, MUTED
 from bench_lr.verdict import ClaimVerdict
@@ -77,7 +78,7 @@ def paths(
     floor = 1e-2 * chosen.target
     for lr, loss, colour in zip(shown, losses, palette, strict=True):
         visible = np.where(loss > floor, loss, np.nan)
-        last.plot(visible, color=colour, lw=1.8)
+        tell(last.plot(visible, color=colour, lw=1.8), f"LR {lr:g}")
         below = loss <= floor
         end = float(loss[-1]) if not below.any() else floor
         labels.append(EndLabel(f"LR {lr:g}", end, colour))

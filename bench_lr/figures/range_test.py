@@ -12,6 +12,7 @@ import numpy as np
 from bench_lr.figures.axis import log_ticks, plain, plain_log
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import arm_label, metric_label
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats, select, trajectories
 from bench_lr.figures.style import BLUE, EXPECTED, INK, MUTED
@@ -204,7 +205,8 @@ def _panel(
         axes.plot(at, row, color=BLUE, lw=0.8, alpha=faint)
     filled = np.where(np.isfinite(sweep.losses), sweep.losses, np.inf)
     middle = np.median(filled, axis=0)
-    axes.plot(at, np.where(np.isfinite(middle), middle, np.nan), color=BLUE, lw=2.4, zorder=3)
+    shown = np.where(np.isfinite(middle), middle, np.nan)
+    tell(axes.plot(at, shown, color=BLUE, lw=2.4, zorder=3), "median", sweep.lrs)
     width = float(np.ptp(at)) or 1.0
     axes.set_xlim(float(at[0]) - 0.03 * width, float(at[-1]) + 0.03 * width)
     axes.set_ylim(*limits)

@@ -12,6 +12,7 @@ from bench_lr.criteria.regimes import CLASSES
 from bench_lr.figures.axis import panel_width, plain_log, time_axis
 from bench_lr.figures.canvas import canvas, nothing, wrapped
 from bench_lr.figures.labels import EndLabel, arm_label, label_ends, metric_label
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Clock, Floats, Trajectories, positions, select, trajectories
 from bench_lr.figures.style import MUTED, Colour, readable
@@ -180,7 +181,7 @@ def _draw(axes: Axes, curve: Curve) -> None:
     look: dict[str, Any] = {"color": curve.colour}
     for row in range(len(values)):
         thick = row == curve.shown
-        axes.plot(
+        drawn = axes.plot(
             curve.x,
             values[row],
             lw=1.9 if thick else 0.7,
@@ -189,6 +190,8 @@ def _draw(axes: Axes, curve: Curve) -> None:
             marker="o" if thick and curve.x.size == 1 else "",
             **look,
         )
+        if thick:
+            tell(drawn, arm_label(curve.name))
     run = values[curve.shown]
     known = np.flatnonzero(np.isfinite(run))
     if np.isnan(curve.data.values[curve.shown]).any() and known.size:

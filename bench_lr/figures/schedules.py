@@ -13,6 +13,7 @@ from bench_lr.calculations import PlateauRule, ScheduleValues
 from bench_lr.figures.axis import plain_log
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import EndLabel, label_ends
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats
 from bench_lr.figures.style import CONTROL, EXPECTED, readable
@@ -86,7 +87,8 @@ def schedules(
         control = name in controls
         colour = CONTROL if control else next(palette)
         time, rates = curve(calculation, until, from_one=by_x)
-        axes.plot(time, rates, color=colour, lw=1.8, ls="--" if control else "-", zorder=2)
+        style = "--" if control else "-"
+        tell(axes.plot(time, rates, color=colour, lw=1.8, ls=style, zorder=2), name)
         named = until if label_at is None else label_at
         labels.append(EndLabel(name, float(np.interp(named, time, rates)), colour))
         at, found = np.asarray(calculation.at), verdict.calculations[name]
@@ -169,8 +171,8 @@ def plateau_rules(verdict: ClaimVerdict, *, show: Sequence[str] | None = None) -
         losses, rates = (replace(rule, report=report, every=1).values() for report in LOSS_AND_LR)
         time = np.arange(1, losses.size + 1)
         cuts = np.flatnonzero(np.diff(rates) < 0) + 1
-        rate_axes.plot(time, rates, color=colour, lw=1.8, drawstyle="steps-post")
-        loss_axes.plot(time, losses, color=colour, lw=1.8)
+        tell(rate_axes.plot(time, rates, color=colour, lw=1.8, drawstyle="steps-post"), name)
+        tell(loss_axes.plot(time, losses, color=colour, lw=1.8), name)
         loss_axes.plot(time[cuts], losses[cuts], "v", color=colour, ms=6)
         labels.append(EndLabel(name, float(losses[-1]), colour))
         last, highest = max(last, losses.size), max(highest, float(rates.max()))

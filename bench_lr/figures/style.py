@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_lr.atomic import write_atomically
+from bench_lr.figures.points import points_of, with_points
 from bench_lr.schema import Arm, RunConfig
 
 if TYPE_CHECKING:
@@ -111,16 +112,17 @@ def save(fig: Figure, path: Path, marks: Mapping[str, str] | None = None) -> tup
         drawn, written, vectors = io.BytesIO(), io.BytesIO(), io.BytesIO()
         fig.savefig(vectors, format="svg", metadata={"Date": None})
         fig.savefig(drawn, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+        whole = with_points(vectors.getvalue(), points_of(fig))
     said = PngInfo()
     if marks is not None:
-        digest = hashlib.sha256(vectors.getvalue()).hexdigest()
+        digest = hashlib.sha256(whole).hexdigest()
         for name, text in {**marks, SVG_MARK: digest}.items():
             said.add_text(name, text)
     # A palette of 256 colours makes the file three times smaller; nobody sees the difference.
     image = Image.open(drawn).convert("RGB")
     small = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small.save(written, "png", optimize=True, dpi=(DPI, DPI), pnginfo=said)
-    write_atomically(svg, vectors.getvalue())
+    write_atomically(svg, whole)
     write_atomically(png, written.getvalue())
     return png, svg
 

@@ -22,6 +22,7 @@ from bench_lr.figures.measured import (
     samples,
     shown_measures,
 )
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats, band, select
 from bench_lr.figures.strip import Lost, draw_lost
@@ -369,13 +370,13 @@ def _lines(axes: Axes, lines: Sequence[Line], how: Centre, direction: int, *, jo
             )
         if joined:
             axes.fill_between(line.x, low, high, color=line.colour, alpha=0.16, lw=0, zorder=1)
-            axes.plot(line.x, middle, color=line.colour, lw=1.7, zorder=3)
+            tell(axes.plot(line.x, middle, color=line.colour, lw=1.7, zorder=3), line.title)
         else:
             axes.vlines(line.x, low, high, color=line.colour, lw=1.7, zorder=3)
         for at, value, sample in zip(line.x, middle, line.samples, strict=True):
             face = "white" if sample.diverged or sample.capped.any() else line.colour
             look: dict[str, Any] = {"mec": line.colour, "mfc": face, "mew": 1.3}
-            axes.plot(at, value, marker="o", ms=5, ls="", zorder=4, **look)
+            tell(axes.plot(at, value, marker="o", ms=5, ls="", zorder=4, **look), line.title)
     _rings(axes, present, how, direction)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from bench_lr.figures.axis import plain_log
 from bench_lr.figures.canvas import canvas, nothing
 from bench_lr.figures.labels import EndLabel, arm_label, label_ends
+from bench_lr.figures.points import tell
 from bench_lr.figures.registry import figure
 from bench_lr.figures.series import Floats
 from bench_lr.figures.style import EXPECTED, INK, MUTED, Colour
@@ -120,7 +121,7 @@ def _line(
     """Draw one calculation and return what its end is called."""
     style = {"step": "steps-post", "line": "default", "none": "default"}[line]
     centre = _centre(array)
-    axes.plot(
+    drawn = axes.plot(
         place,
         centre,
         color=colour,
@@ -131,6 +132,7 @@ def _line(
         lw=1.6,
         label=text,
     )
+    tell(drawn, text)
     if array.ndim == 2 and len(array) > 1 and np.isfinite(array).all():
         low, high = np.array([t_interval(column)[1:] for column in array.T]).T
         # What reaches below 0 has no place on a logarithmic axis.

@@ -15,7 +15,7 @@ from bench_lr.figures.ridge import draw_ridge
 from bench_lr.figures.scoreboard import draw_scoreboard
 from bench_lr.figures.winners import draw_winners
 from bench_lr.report.expectation import Expect, Unmet, unmet
-from bench_lr.report.html import as_html
+from bench_lr.report.html import as_html, page_as_html, pages
 from bench_lr.report.junit import as_junit
 from bench_lr.report.markdown import as_markdown
 from bench_lr.report.sections import figure_name
@@ -103,6 +103,7 @@ def _write(
         "report.md": as_markdown(verdicts, profile, sources),
         "index.html": as_html(verdicts, profile, pictures, sources),
     }
+    texts |= {page.file: page_as_html(page, profile, pictures) for page in pages(verdicts)}
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench_lr.budget import budget
-from bench_lr.figures.numbers import Shown, detail, shown
+from bench_lr.figures.numbers import DIFFERENCES, SHARES, Shown, detail, in_margins, shown
 from bench_lr.figures.scoreboard import leading
 from bench_lr.findings import diverged_seeds
 from bench_lr.report.expectation import WANTED
@@ -58,8 +60,31 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """An effect on the scoreboard.
+
+    Attributes
+    ----------
+    value : float or None
+        In units of its margin, where there is one.
+    at, span, band, tick
+        Per cent of the axis' width: the estimate and its interval; one margin to either side, or,
+        of a share of seeds, the margin, or 0.
+    """
+
+    value: float | None
+    at: float
+    span: tuple[float, float] | None
+    band: tuple[float, float] | None = None
+    tick: float | None = None
+
+
+@dataclass(frozen=True)
 class Section:
-    """One claim; `lead` holds the numbers that stand for it on the scoreboard."""
+    """One claim; `lead` holds the numbers that stand for it on the scoreboard.
+
+    `yaml` is its file, `command` trains and judges it alone.
+    """
 
     verdict: ClaimVerdict
     anchor: str
@@ -68,7 +93,10 @@ class Section:
     arms: tuple[ArmRow, ...]
     lead: Shown | None
     one_seed: tuple[float, float, float] | None
+    effect: Effect | None
     facts: tuple[tuple[str, str], ...]
+    yaml: str
+    command: str
 
 
 def figure_name(verdict: ClaimVerdict) -> str:
@@ -87,8 +115,66 @@ def section(verdict: ClaimVerdict) -> Section:
         arms=_arms(verdict),
         lead=None if judged is None else shown(judged),
         one_seed=None if judged is None else _one_seed(judged),
+        effect=None if judged is None else _effect(judged),
         facts=_facts(verdict),
+        yaml=_yaml(verdict),
+        command=f"bench-lr run {verdict.claim.id} --profile {verdict.claim.profile.name}",
     )
+
+
+MOST_MARGINS = 150.0
+"""Ends of the axis of effects: linear up to one margin, logarithmic beyond, as in the figure."""
+
+
+def axis_place(value: float) -> float:
+    """Where an effect in margins lies on the axis, in per cent of its width."""
+    size = min(abs(value), MOST_MARGINS)
+    length = size if size <= 1 else 1 + math.log10(size)
+    return 50 + 50 * math.copysign(length, value) / (1 + math.log10(MOST_MARGINS))
+
+
+def _effect(judged: Judged) -> Effect | None:
+    scaled = in_margins(judged)
+    if scaled is None:
+        return _beside(judged)
+    estimate, ci = scaled
+    band = axis_place(-1.0), axis_place(1.0)
+    span = _span(ci, axis_place)
+    return Effect(max(-1e9, min(1e9, estimate)), axis_place(estimate), span, band)
+
+
+def _beside(judged: Judged) -> Effect | None:
+    """An effect that has no margin to be measured by: a share of seeds, or beside 0."""
+    result = judged.result
+    if result.estimate is None or math.isnan(result.estimate):
+        return None
+    if judged.spec.kind in DIFFERENCES:
+        ends = [abs(it) for it in (result.estimate, *(result.ci or ())) if math.isfinite(it)]
+        scale = 45 / (max(ends, default=0.0) or 1.0)
+
+        def place(value: float) -> float:
+            return min(100.0, max(0.0, 50 + scale * value))
+
+        return Effect(None, place(result.estimate), _span(result.ci, place), tick=50.0)
+    if judged.spec.kind not in SHARES:
+        return None
+    margin = None if judged.spec.kind == "overtakes" else result.margin
+    span = _span(result.ci, lambda share: 100 * share)
+    return Effect(None, 100 * result.estimate, span, tick=None if margin is None else 100 * margin)
+
+
+def _span(
+    ci: tuple[float, float] | None, place: Callable[[float], float]
+) -> tuple[float, float] | None:
+    return None if ci is None or any(map(math.isnan, ci)) else (place(ci[0]), place(ci[1]))
+
+
+def _yaml(verdict: ClaimVerdict) -> str:
+    """Text of a claim's file; nothing where it is not there any more."""
+    try:
+        return Path(verdict.claim.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def merged(verdicts: Sequence[ClaimVerdict]) -> Provenance:
