@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from bench_lr import __version__
-from bench_lr.cli import bench, calibrate, check, compare, list_, record, report, run, show, status
+from bench_lr.cli import (
+    bench,
+    calibrate,
+    check,
+    compare,
+    completion,
+    doctor,
+    list_,
+    record,
+    report,
+    run,
+    show,
+    status,
+)
+from bench_lr.cli.parsing import Parser
 
-VERBS = (list_, show, run, status, report, check, compare, record, bench, calibrate)
+VERBS = (
+    list_,
+    show,
+    run,
+    status,
+    report,
+    check,
+    compare,
+    record,
+    bench,
+    calibrate,
+    doctor,
+    completion,
+)
 WITH_OVERRIDES = ("run", "check", "report")
 """Verbs that take Hydra overrides after ``--``."""
 DONE, EXPECTATION_FAILED, BAD_INPUT, RUNS_MISSING = 0, 1, 2, 3
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of all verbs."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bench-lr",
         description="Which rules about learning rate and batch size hold, and how sure is that?",
         epilog="exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 runs failed or missing",
@@ -42,7 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         cut = arguments.index("--")
         arguments, overrides = arguments[:cut], arguments[cut + 1 :]
-    options = parser().parse_args(arguments)
+    whole = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(whole)
+    options = whole.parse_args(arguments)
     options.overrides = overrides
     try:
         if overrides and options.verb not in WITH_OVERRIDES:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bench_lr.benchmark.record import Record
 
-EXAMPLES = """examples:
+EXAMPLES = """
   bench-lr bench                                    everything, about a quarter of an hour
   bench-lr bench --workload ae16 --way loop --way cohort
   bench-lr bench --json speed.json
@@ -31,8 +31,7 @@ def add(verbs: Verbs) -> None:
         help="measure training speed on this machine",
         description="Train reference workloads with this package and with what people would use "
         "in its place, in fresh processes, and compare run-epochs per second.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "--workload", action="append", metavar="NAME", help="only these workloads; may be repeated"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench_lr.calibration.record import Calibration
 
-EXAMPLES = """examples:
+EXAMPLES = """
   bench-lr calibrate --quick                        a first look, half a minute
   bench-lr calibrate --kind superior --kind slope
   bench-lr calibrate --looks                        of seeds added by need (--seeds auto)
@@ -32,8 +32,7 @@ def add(verbs: Verbs) -> None:
         description="Judge simulated experiments whose truth is known, with every kind of "
         "criterion, 6 to 32 seeds, and Gaussian, heavy-tailed and skewed noise. Exit code 1 if "
         "verdicts are wrong more often than they may be. docs/verdicts.md explains the numbers.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "--kind", action="append", metavar="KIND", help="only these kinds; may be repeated"

@@ -6,10 +6,18 @@ import argparse
 
 from bench_lr.cli.options import Verbs, claims, launching, where
 
+EXAMPLES = """
+  bench-lr check                           all claims against reproductions/
+  bench-lr check 'raschka/*' --profile standard
+  bench-lr check --dry-run                 what would be trained for it
+"""
+
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("check", help="run, and exit 1 if a verdict or number has changed")
+    parser = verbs.add_parser(
+        "check", help="run, and exit 1 if a verdict or number has changed", examples=EXAMPLES
+    )
     claims(parser)
     where(parser)
     launching(parser)

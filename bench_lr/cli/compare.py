@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench_lr.findings import Finding
     from bench_lr.schema import Claim
 
-EXAMPLES = """examples:
+EXAMPLES = """
   bench-lr compare store ../before/store           two stores
   bench-lr compare reproductions store             what is recorded, and a store
   bench-lr compare old/reproductions reproductions 'ai_edu/*' --profile standard
@@ -34,8 +34,7 @@ def add(verbs: Verbs) -> None:
         help="compare two stores or records; exit 1 if anything moved",
         description="Compare the verdicts and numbers of two stores, or of two folders of recorded "
         "evidence, or of one and the other, by the rules of check: docs/checking.md.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     for side in "ab":
         parser.add_argument(

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+EXAMPLES = """
+  bench-lr list                    every claim, by source, with what is recorded
+  bench-lr list 'raschka/*' --times
+  bench-lr list --json | jq -r '.[].id'
+"""
+
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("list", help="list the claims, by source")
+    parser = verbs.add_parser("list", help="list the claims, by source", examples=EXAMPLES)
     claims(parser)
     parser.add_argument(
         "--times", action="store_true", help="the estimated time of each on this machine (slower)"

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bench_lr.cli import completion
+
 Verbs = Any
 """The subparsers of argparse (a private class there)."""
 
@@ -16,28 +18,33 @@ COSTS = {"s": "seconds", "m": "minutes", "G": "GPU"}
 
 def claims(parser: argparse.ArgumentParser) -> None:
     """Add claim globs."""
-    parser.add_argument(
+    named: Any = parser.add_argument(
         "claims",
         nargs="*",
         metavar="CLAIM_GLOB",
         help="claim ids or shell patterns such as 'ai_edu/*'; none: all claims",
     )
+    named.completer = completion.claim_ids
 
 
 def where(parser: argparse.ArgumentParser) -> None:
     """Add profile, store and output folder."""
-    parser.add_argument("--profile", default="quick", help="smoke, quick, standard or full")
+    profile: Any = parser.add_argument(
+        "--profile", default="quick", help="smoke, quick, standard or full"
+    )
+    profile.completer = completion.profiles
     parser.add_argument("--store", type=Path, default=Path("store"), help="folder of results")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of reports")
 
 
 def launching(parser: argparse.ArgumentParser) -> None:
     """Add what decides where runs train."""
-    parser.add_argument(
+    launcher: Any = parser.add_argument(
         "--launcher",
         default="joblib",
         help="joblib (one process a core), local (one process), slurm, or any Hydra launcher",
     )
+    launcher.completer = completion.launchers
     parser.add_argument(
         "--seeds",
         default="",

@@ -6,10 +6,17 @@ import argparse
 
 from bench_lr.cli.options import Verbs, claims, where
 
+EXAMPLES = """
+  bench-lr record                          all claims that are complete
+  bench-lr record ai_edu/best_lr_batch_16 --profile standard
+"""
+
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("record", help="commit stored verdicts as the recorded evidence")
+    parser = verbs.add_parser(
+        "record", help="make stored verdicts the recorded evidence", examples=EXAMPLES
+    )
     claims(parser)
     where(parser)
     parser.set_defaults(run=run)

@@ -6,10 +6,18 @@ import argparse
 
 from bench_lr.cli.options import Verbs, claims, where
 
+EXAMPLES = """
+  bench-lr report                          all claims, from what is in ./store
+  bench-lr report 'ai_edu/*' --out /tmp/half
+  bench-lr report --store /shared/store    while a cluster trains into it
+"""
+
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("report", help="write the report again from stored results")
+    parser = verbs.add_parser(
+        "report", help="write the report again from stored results", examples=EXAMPLES
+    )
     claims(parser)
     where(parser)
     parser.set_defaults(run=run)

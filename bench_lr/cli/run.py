@@ -6,7 +6,7 @@ import argparse
 
 from bench_lr.cli.options import Verbs, claims, launching, where
 
-EXAMPLES = """examples:
+EXAMPLES = """
   bench-lr run                                     all claims, profile quick
   bench-lr run 'ai_edu/*' --dry-run                the plan and its cost
   bench-lr run raschka/batch_increase_equals_decay --profile standard
@@ -24,8 +24,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "run",
         help="train what is missing, judge, write the report",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
         usage="bench-lr run [CLAIM_GLOB ...] [options] [-- HYDRA_OVERRIDES]",
     )
     claims(parser)

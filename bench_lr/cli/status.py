@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NEWEST = 5
 COUNTS = ("queued", "running", "done", "failed", "missing")
-EXAMPLES = """examples:
+EXAMPLES = """
   bench-lr status                the newest multiruns of ./out
   bench-lr status --out other    those of another output folder
   bench-lr status --all --json   all of them, for programs
@@ -29,8 +29,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "status",
         help="jobs that are queued, running, done, failed",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of reports and jobs")
     parser.add_argument("--all", action="store_true", help=f"not only the newest {NEWEST}")
