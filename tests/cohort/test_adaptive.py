@@ -309,9 +309,9 @@ def test_odd_numbers_are_updated_as_torch_does(
     optimizer: Optimizer, start: list[float], gradients: list[list[float]]
 ) -> None:
     """Zeros, denormal squares, huge gradients; betas near 0 and 1, an eps that is everything."""
-    # The decay of a weight that is zero but for rounding is a gradient of rounding, and a small eps
-    # makes a whole step of it.
-    assume(optimizer.weight_decay == 0 or optimizer.eps >= 1)
+    # A weight that is off by rounding has a gradient of decay that is, and of that the step is up
+    # to lr / eps times as far off: where this is more than it was, rounding grows step by step.
+    assume(optimizer.lr * optimizer.weight_decay <= optimizer.eps)
     first = torch.tensor(start, dtype=torch.float64)
     given_ = [torch.tensor(g, dtype=torch.float64) for g in gradients]
     found = updated([optimizer, optimizer], first, given_, [[optimizer.lr] * 2] * len(given_))
