@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from bench_lr.schema import Setting
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-FOR_JOBS = ("threads", "device", "checkpoint_minutes", "runs_at_once")
+FOR_JOBS = ("threads", "device", "checkpoint_minutes", "runs_at_once", "logger", "log_dir")
 COUNTED = ("threads", "runs_at_once")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -109,10 +110,22 @@ def _check_launcher(items: Sequence[str]) -> None:
             allowed = "a number of minutes from 0, or null"
         elif name == "device" and value not in DEVICES:
             allowed = ", ".join(DEVICES)
+        elif name == "logger":
+            allowed = _refused_logger(value)
         if allowed:
             problems.append(Problem("command line", name, str(override.input_line), allowed))
     if problems:
         raise ConfigError(problems)
+
+
+def _refused_logger(value: object) -> str:
+    """What to say of a logger that cannot be had; nothing if it can."""
+    if value is None or value == "csv":
+        return ""
+    if value == "tensorboard":
+        there = importlib.util.find_spec("tensorboard") is not None
+        return "" if there else "tensorboard after pip install tensorboard; or csv, null"
+    return "csv, tensorboard, null"
 
 
 def _is_time(value: object) -> bool:

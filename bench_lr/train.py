@@ -211,6 +211,7 @@ def run_job(cfg: DictConfig) -> None:
                 origin=_origin(),
                 minutes=cfg.checkpoint_minutes,
                 interruptions=interruptions,
+                log_runs=_log_runs(cfg),
             )
             log.info("%d runs in %.1f s", len(group), seconds)
 
@@ -267,6 +268,22 @@ def _train_cohort(
     except StoreError as problem:
         log.error("this cannot be noted: %s", problem)
     return len(cohort)
+
+
+def _log_runs(cfg: DictConfig) -> Callable[[Sequence[RunConfig], Sequence[Any]], None] | None:
+    """What logs runs that are stored, as far as that works."""
+    if not cfg.logger:
+        return None
+    from bench_lr.run_logs import LoggerMissing, log_runs
+
+    def log_them(runs: Sequence[RunConfig], tables: Sequence[Any]) -> None:
+        try:
+            log_runs(runs, tables, cfg.logger, Path(cfg.log_dir))
+        except (LoggerMissing, OSError) as error:
+            # They are stored, and that is what counts.
+            log.warning("%d runs are not logged: %s", len(runs), error)
+
+    return log_them
 
 
 def _origin() -> dict[str, Any]:

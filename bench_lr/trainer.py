@@ -283,8 +283,8 @@ def store_cohort(
     dataset: Dataset,
     seconds: float,
     origin: Mapping[str, Any] | None = None,
-) -> None:
-    """Commit every run of a trained cohort, all of them or none.
+) -> list[pd.DataFrame]:
+    """Commit every run of a trained cohort, all of them or none; return their tables.
 
     `seconds` is the cohort's wall time; `origin` is what else its provenance is to say.
     """
@@ -321,6 +321,7 @@ def store_cohort(
             )
         )
     store.put_together(commits, found)
+    return found
 
 
 def train_and_store(
@@ -333,6 +334,7 @@ def train_and_store(
     origin: Mapping[str, Any] | None = None,
     minutes: float | None = None,
     interruptions: Interruptions | None = None,
+    log_runs: Callable[[Sequence[RunConfig], Sequence[pd.DataFrame]], None] | None = None,
 ) -> float:
     """Train one cohort and commit its runs; return the wall time in seconds, breaks left out.
 
@@ -340,6 +342,8 @@ def train_and_store(
     ----------
     minutes : float, optional
         How often its state is kept, to go on from after a break; None: only at `interruptions`.
+    log_runs : callable, optional
+        Given the runs and their tables when these are stored.
     """
     held = interruptions or Interruptions()
     keeper = Keeper(
@@ -352,6 +356,8 @@ def train_and_store(
     )
     cohort = train_cohort(runs, dataset, device=device, progress=progress, keeper=keeper)
     seconds = keeper.seconds
-    store_cohort(store, cohort, dataset, seconds, origin)
+    found = store_cohort(store, cohort, dataset, seconds, origin)
     keeper.forget()
+    if log_runs is not None:
+        log_runs(cohort.runs, found)
     return seconds
