@@ -34,6 +34,7 @@ from bench_lr.failures import note_failures
 from bench_lr.identity import run_ids
 from bench_lr.interruptions import Interruptions
 from bench_lr.plan import load_job
+from bench_lr.plugins import load_plugins
 from bench_lr.processes import lives
 from bench_lr.progress import reporter
 from bench_lr.provenance import cores
@@ -155,6 +156,7 @@ def follow_driver() -> None:
 def run_job(cfg: DictConfig) -> None:
     """Train what one job is given, minus what the store already has."""
     follow_driver()
+    load_plugins()
     store = Store(cfg.store)
     report = None
     if cfg.plan is not None:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from bench_lr.budget import steps_per_epoch
 from bench_lr.checkpoint import path_of
-from bench_lr.claims.probing import evaluated, probed_metrics
 from bench_lr.identity import ENGINE_VERSION, config_dict, run_id
 from bench_lr.schema import (
     Claim,
@@ -122,37 +121,3 @@ def begin(store: Store, runs: Sequence[RunConfig], **changes: object) -> tuple[s
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**header, **changes}) + "\n")
     return identities
-
-
-def as_trained(config: RunConfig, seed: int = 0) -> pd.DataFrame:
-    """Return made-up results with the rows that training would have recorded."""
-    rng = np.random.default_rng([seed, int(run_id(config)[:8], 16)])
-    step = examples = 0
-    ends = {round(epoch, 6): None for epoch in (0.0, *evaluated(config))}
-    sizes = [p.batch_size for p in config.batches for _ in range(p.epochs)]
-    starts = [(0, 0)]
-    for batch in sizes:
-        steps = steps_per_epoch(config.task.train_size, batch, config.drop_last)
-        step, examples = step + steps, examples + min(steps * batch, config.task.train_size)
-        starts.append((step, examples))
-    rows: list[tuple[int, float, int, str, str]] = []
-    for epoch in ends:
-        done = int(epoch)
-        part = (np.array(starts[min(done + 1, len(sizes))]) - starts[done]) * (epoch - done)
-        at = (np.array(starts[done]) + part).astype(int).tolist()
-        kinds: list[tuple[str, str]] = []
-        if epoch > 0:
-            kinds += [("loss", split) for split in config.evaluation.splits]
-            kinds += [("loss_sd", "train")] if "train" not in config.evaluation.splits else []
-            kinds += [("loss", "train")] if "train" not in config.evaluation.splits else []
-            kinds += [("seconds", "train")] if config.timed else []
-            if config.task.loss != "half_mse":
-                kinds += [("accuracy", split) for split in config.evaluation.splits]
-        probed = probed_metrics(config).items()
-        kinds += [(name, "train") for name, when in probed if not when or epoch in when]
-        rows += [(at[0], epoch, at[1], metric, split) for metric, split in kinds]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS[1:-1]))
-    values = rng.random(len(frame)) * rng.choice([0.01, 1, 3])
-    if rng.random() < 0.1:
-        values[rng.integers(len(frame)) :] = np.nan
-    return frame.assign(run_id=run_id(config), value=values)[list(COLUMNS)]

@@ -17,7 +17,7 @@ from bench_lr.cli import VERBS, parser
 from tests import tiny
 
 Capture = pytest.CaptureFixture[str]
-NAMES = [verb.__name__.rpartition(".")[2].rstrip("_") for verb in VERBS]
+NAMES = [verb.__name__.rpartition(".")[2].rstrip("_").replace("_", "-") for verb in VERBS]
 
 
 def refused(*words: str) -> int | str | None:

@@ -28,6 +28,7 @@ from bench_lr.schedules import (
     Planned,
     Polynomial,
     RangeTest,
+    Registered,
     Step,
     Warmup,
 )
@@ -58,6 +59,8 @@ def conditions(schedule: Planned) -> tuple[bool, bool]:
             return power <= 1, 2 * power > 1
         case Warmup(then=then):
             return conditions(then)
+        case Registered():
+            raise ValueError("whether the sums of a registered schedule are finite is not known")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class RobbinsMonro:
 
     schedule: Planned
     kind: Literal["robbins_monro"] = "robbins_monro"
+
+    def __post_init__(self) -> None:
+        conditions(self.schedule)
 
     def values(self) -> Floats:
         """Return 1 or 0 for an infinite sum, and for a finite sum of squares, shape (2,)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from bench_lr.claims.problems import ConfigError, Problem, unknown
 
 ENVIRONMENT = "BENCH_LR_CONF"
 PLACE = "conf/claim/<source>/<slug>.yaml"
+GROUPS = ("hydra", "model", "optimizer", "profile", "schedule", "source", "task")
+"""Groups of configuration beside claims."""
 
 
 def conf_roots() -> tuple[Path, ...]:
@@ -26,13 +28,44 @@ def conf_roots() -> tuple[Path, ...]:
     return (*extra, built_in)
 
 
+def add_root(folder: Path) -> None:
+    """Look for configuration in a folder first, in this process and in those that it starts.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise ConfigError(
+            [Problem("command line", "--claims-dir", f"{folder}: {found}", "a folder")]
+        )
+    before = os.environ.get(ENVIRONMENT, "")
+    whole = str(folder.resolve())
+    os.environ[ENVIRONMENT] = os.pathsep.join(filter(None, [whole, before]))
+
+
 def claim_files(roots: Sequence[Path]) -> dict[str, Path]:
     """Every claim file by claim id, sorted; an earlier root hides a later one's file."""
     found: dict[str, Path] = {}
     for root in roots:
-        for path in (root / "claim").glob("*/*.yaml"):
-            found.setdefault(f"{path.parent.name}/{path.stem}", path)
+        for claim_id, path in _claims_in(root):
+            found.setdefault(claim_id, path)
     return dict(sorted(found.items()))
+
+
+def _claims_in(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the claims of a root, which is laid out like ``conf/`` or holds nothing but claims."""
+    folder = root / "claim"
+    plain = not folder.is_dir()
+    for path in (root if plain else folder).glob("*/*.yaml"):
+        if not (plain and path.parent.name in GROUPS):
+            yield f"{path.parent.name}/{path.stem}", path
+    if plain:
+        # The folder itself is their source.
+        for path in root.glob("*.yaml"):
+            yield f"{root.resolve().name}/{path.stem}", path
 
 
 def stray_files(roots: Sequence[Path]) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -13,6 +14,7 @@ from bench_lr.cli import (
     bench,
     calibrate,
     check,
+    check_claims,
     compare,
     completion,
     doctor,
@@ -33,6 +35,7 @@ VERBS = (
     status,
     report,
     check,
+    check_claims,
     compare,
     record,
     export,
@@ -81,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if overrides and options.verb not in WITH_OVERRIDES:
             _refuse(overrides, options.verb)
+        if hasattr(options, "plugins"):
+            _extend(options)
         code: int = options.run(options)
     except KeyboardInterrupt:
         print("\nbench-lr: stopped; finished runs are stored, run again to go on", file=sys.stderr)
@@ -94,6 +99,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench-lr: {error}", file=sys.stderr)
         return BAD_INPUT
     return code
+
+
+def _extend(options: argparse.Namespace) -> None:
+    """Take in the claims and the plugins of the user."""
+    from bench_lr import plugins
+    from bench_lr.claims.files import add_root
+
+    if options.claims_dir is not None:
+        add_root(options.claims_dir)
+    if options.plugins or options.claims_dir is not None:
+        plugins.use(options.plugins, options.claims_dir)
+    plugins.load_plugins()
 
 
 def _refuse(overrides: Sequence[str], verb: str) -> NoReturn:
@@ -110,7 +127,8 @@ def _told() -> tuple[type[Exception], ...]:
     """
     from bench_lr.claims.problems import ConfigError
     from bench_lr.data.files import DataError
+    from bench_lr.plugins import PluginError
     from bench_lr.recorded import RecordError
     from bench_lr.store import StoreError
 
-    return ConfigError, DataError, OSError, RecordError, StoreError
+    return ConfigError, DataError, OSError, PluginError, RecordError, StoreError

@@ -25,6 +25,19 @@ def claims(parser: argparse.ArgumentParser) -> None:
         help="claim ids or shell patterns such as 'ai_edu/*'; none: all claims",
     )
     named.completer = completion.claim_ids
+    parser.add_argument(
+        "--claims-dir",
+        type=Path,
+        metavar="DIR",
+        help="also a folder of your own claims (DIR/<slug>.yaml or DIR/<source>/<slug>.yaml)",
+    )
+    parser.add_argument(
+        "--plugins",
+        default="",
+        metavar="MODULES",
+        help="modules that register criteria, figures and schedules of your own; looked for in DIR "
+        "too, and imported, which runs their code",
+    )
 
 
 def where(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from bench_lr.schedules import (
     Planned,
     Polynomial,
     RangeTest,
+    Registered,
     Step,
     Warmup,
 )
@@ -115,6 +116,8 @@ def formula(schedule: Planned) -> str:
             return r"$\eta_{\mathrm{start}}+(\eta_0-\eta_{\mathrm{start}})\,t/T$, then $\eta_0$"
         case RangeTest():
             return r"$\eta_1,\,\eta_2,\,\dots$ in turn"
+        case Registered():
+            return r"$\eta_0\,f(t)$"
 
 
 def draw_gallery(verdicts: Sequence[ClaimVerdict]) -> Figure | None:

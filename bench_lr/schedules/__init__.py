@@ -4,7 +4,8 @@ A schedule never sees the network. The engine evaluates it once for every step o
 from the resulting table, so runs of one cohort may follow different schedules at no cost. The
 exception is `Plateau`, which watches a metric: its cuts multiply the table, run by run.
 To add one: write a frozen dataclass with a literal ``kind`` and a ``multiplier``, and name it in
-``Planned`` below (in ``Plain`` too, if it can follow a warm-up).
+``Planned`` below (in ``Plain`` too, if it can follow a warm-up). Outside of this package a function
+is enough: `schedule`.
 """
 
 from typing import Annotated
@@ -22,6 +23,7 @@ from bench_lr.schedules.decay import (
     Step,
 )
 from bench_lr.schedules.plateau import Plateau, Watch
+from bench_lr.schedules.registered import Registered, schedule
 from bench_lr.schedules.rise import Cyclic, Plain, RangeTest, Segment, Warmup
 
 Planned = Annotated[
@@ -34,7 +36,8 @@ Planned = Annotated[
     | Linear
     | Cyclic
     | Warmup
-    | RangeTest,
+    | RangeTest
+    | Registered,
     Field(discriminator="kind"),
 ]
 """Known before the run."""
@@ -54,10 +57,12 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "RangeTest",
+    "Registered",
     "Schedule",
     "Segment",
     "Step",
     "Unit",
     "Warmup",
     "Watch",
+    "schedule",
 ]

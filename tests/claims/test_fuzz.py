@@ -10,17 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench_lr.claims import ConfigError, conf_roots
+from bench_lr.conformance import WORDS, MadeUp, made_up
 from bench_lr.design import remarks
-from bench_lr.identity import run_id
 from bench_lr.judge import judge
 from bench_lr.plan import make_plan
 from bench_lr.report.markdown import as_markdown
-from bench_lr.schema import Claim, RunConfig
-from bench_lr.store import Commit, Store
-from bench_lr.tables import encode
+from bench_lr.store import Store
 from tests.claims.samples import load, write
 from tests.mutations import mutated
-from tests.stored import as_trained, commit
 
 CLAIMS = sorted((conf_roots()[-1] / "claim").glob("*/*.yaml"))
 TEXTS = [path.read_bytes() for path in CLAIMS]
@@ -30,20 +27,6 @@ FUZZ = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-WORDS = ("reproduced", "refuted", "inconclusive", "incomplete")
-
-
-class MadeUp(Store):
-    """A store that has every run of some claims."""
-
-    def __init__(self, root: Path, claims: list[Claim]) -> None:
-        super().__init__(root)
-        runs = [run for claim in claims for arm in claim.arms for run in arm.runs]
-        self._made: dict[str, RunConfig] = {run_id(run): run for run in runs}
-
-    def content(self, run_id: str) -> tuple[Commit, bytes] | None:
-        run = self._made[run_id]
-        return commit(run), encode(as_trained(run))
 
 
 def few_seeds(content: Any) -> Any:
@@ -68,7 +51,7 @@ def test_a_mutated_claim_that_loads_can_be_planned_judged_and_reported(
     plan = make_plan(claims, Store(tmp_path / "nothing"), 16)
     assert plan.runs == plan.distinct
     (claim,) = claims
-    verdict = judge(claim, MadeUp(tmp_path / "made-up", claims))
+    verdict = judge(claim, MadeUp(claim, made_up))
     assert verdict.verdict in WORDS
     assert all(str(remark) for remark in remarks(claim, {}))
     as_markdown([verdict], profile)
