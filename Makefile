@@ -17,7 +17,7 @@ where  = --profile '$(PROFILE)' --store '$(STORE)' --out '$(OUT)'
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data reproduce report test check record bench audit lint format smoke clean
+.PHONY: help setup data reproduce report test check record bench docs audit lint format smoke clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,10 @@ bench: setup ## run the benchmarks: training beside its peers, cost as the work 
 	@mkdir -p '$(OUT)'
 	BENCH_LR_SPEED='$(OUT)/speed.json' $(BIN)/pytest tests/bench -q -s \
 	  --benchmark-only --benchmark-json='$(OUT)/bench.json'
+
+docs: .venv/.installed ## build the documentation as a site in out/docs; a warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: out/docs/index.html"
 
 audit: ## look the pinned dependencies up among known vulnerabilities (needs PyPI itself)
 	@test -d .audit || '$(PYTHON)' -m venv .audit
