@@ -35,7 +35,9 @@ def untrusted(source: str) -> Iterator[str]:
                 yield f"line {node.lineno}: {called} without weights_only=True"
             if given.get("allow_pickle", "False") != "False":
                 yield f"line {node.lineno}: {called} with allow_pickle"
-            if given.get("shell", "False") != "False" or called in ("os.system", "os.popen"):
+            starts = called.startswith(("subprocess.", "Popen")) or given.get("shell") == "True"
+            shell = starts and given.get("shell", "False") != "False"
+            if shell or called in ("os.system", "os.popen"):
                 yield f"line {node.lineno}: {called} hands words to a shell"
 
 
