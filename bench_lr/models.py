@@ -14,13 +14,15 @@ from torch import nn
 from bench_lr import schema
 from bench_lr.blocks import GhostBatchNorm, GlobalMaxPool, Residual, Scale
 from bench_lr.identity import stream_key
+from bench_lr.imported import as_sequential, make_network
 from bench_lr.shapes import Shape, walk
 
 
-def build(model: schema.ModelConfig, example: Shape, seed: int) -> nn.Sequential:
+def build(model: schema.ModelConfig, example: Shape, seed: int) -> nn.Module:
     """Build and initialise a network for inputs of shape `example`.
 
-    The initial weights depend on the architecture and the seed, not on the LR or the cohort.
+    The initial weights depend on the architecture and the seed, not on the LR or the cohort; those
+    of an imported network are its own, drawn from the seed's stream.
 
     Raises
     ------
@@ -32,6 +34,8 @@ def build(model: schema.ModelConfig, example: Shape, seed: int) -> nn.Sequential
         torch.manual_seed(stream_key(seed, "init") % 2**63)
         network = _sequence(model.layers, example)
         _initialise_all(network, model.layers)
+    if len(network) == 1 and isinstance(model.layers[0], schema.Imported):
+        return as_sequential(network[0], example)
     return network
 
 
@@ -77,6 +81,8 @@ def _module(layer: schema.Layer, shape: Shape) -> nn.Module:
             return nn.Sigmoid()
         case schema.Tanh():
             return nn.Tanh()
+        case schema.Imported():
+            return make_network(layer.target)
 
 
 def _initialise_all(network: nn.Sequential, layers: Sequence[schema.Layer]) -> None:

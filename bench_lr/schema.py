@@ -154,6 +154,31 @@ class Residual:
     kind: Literal["residual"] = "residual"
 
 
+@dataclass(frozen=True)
+class Imported:
+    """A network of the user's own, whole: what `target` names is called without arguments.
+
+    Attributes
+    ----------
+    target : str
+        ``package.module.Name`` of a class or function.
+    source : str
+        What stands for its source, so that another one makes other runs; filled in.
+    """
+
+    target: str
+    source: str = ""
+    kind: Literal["imported"] = "imported"
+
+    def __post_init__(self) -> None:
+        from bench_lr.imported import source_digest
+
+        digest = source_digest(self.target)
+        if self.source and self.source != digest:
+            raise ValueError(f"the {self.target} whose source is {self.source}; it has changed")
+        object.__setattr__(self, "source", digest)
+
+
 Layer = Annotated[
     Linear
     | Conv2d
@@ -167,7 +192,8 @@ Layer = Annotated[
     | GlobalMaxPool
     | Flatten
     | Scale
-    | Residual,
+    | Residual
+    | Imported,
     Field(discriminator="kind"),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from bench_lr import schema
+from bench_lr import imported, schema
 
 Shape = tuple[int, ...]
 """Shape of one example: (features,) or (channels, height, width)."""
@@ -79,6 +79,11 @@ def _after(layer: schema.Layer, shape: Shape) -> Shape:
             return shape[:1]
         case schema.Flatten():
             return (prod(shape),)
+        case schema.Imported():
+            try:
+                return imported.output_shape(layer.target, shape)
+            except imported.ImportedError as error:
+                raise ModelError(str(error)) from error
         case schema.Residual():
             inner = _walk(layer.layers, shape)[-1]
             if inner != shape:
@@ -119,7 +124,8 @@ def _matrices(
 def weights(model: schema.ModelConfig, example: Shape) -> int:
     """Number of weights of the linear and convolutional layers, biases included."""
     matrices = _matrices(model.layers, example)
-    return sum(inputs * outputs + biases for inputs, outputs, biases, _ in matrices)
+    own = sum(imported.parameters(*it) for it in _imported(model, example))
+    return own + sum(inputs * outputs + biases for inputs, outputs, biases, _ in matrices)
 
 
 def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
@@ -129,4 +135,12 @@ def flops_per_example(model: schema.ModelConfig, example: Shape) -> float:
     layer needs no input gradient.
     """
     products = [2.0 * i * o * places for i, o, _, places in _matrices(model.layers, example)]
-    return 3 * sum(products) - sum(products[:1])
+    own = sum(imported.flops(*it) for it in _imported(model, example))
+    return 3 * (sum(products) + own) - sum(products[:1])
+
+
+def _imported(model: schema.ModelConfig, example: Shape) -> Iterator[tuple[str, Shape]]:
+    """Yield the imported networks among the layers, with the shape that each is given."""
+    for layer, shape in zip(model.layers, walk(model, example), strict=False):
+        if isinstance(layer, schema.Imported):
+            yield layer.target, shape
