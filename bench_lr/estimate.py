@@ -14,7 +14,7 @@ from bench_lr import schema
 from bench_lr.budget import budget
 from bench_lr.probes import Curvature, DisplacementSketch, GradientNoise
 from bench_lr.schema import RunConfig
-from bench_lr.shapes import EXAMPLES, flops_per_example, walk, weights
+from bench_lr.shapes import example_of, flops_per_example, walk, weights
 
 FLOPS_PER_SECOND = 1.3e11
 """Rate of matrix products, of training and of evaluation."""
@@ -83,7 +83,7 @@ def evaluated_examples(run: RunConfig) -> int:
 
 def is_small(run: RunConfig) -> bool:
     """Whether a CPU trains it in one compiled loop, as `bench_lr.cohort.small.suits` says."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     known = schema.Linear | schema.ReLU | schema.Sigmoid | schema.Tanh | schema.Flatten
     return (
         run.task.loss == "half_mse"
@@ -95,7 +95,7 @@ def is_small(run: RunConfig) -> bool:
 
 def _small(runs: Sequence[RunConfig], evaluated: int) -> float:
     first, cost = runs[0], budget(runs[0])
-    example, _ = EXAMPLES[first.task.data]
+    example, _ = example_of(first.task.data)
     lanes = LANES * -(-len(runs) // LANES)
     passing = lanes * weights(first.model, example) * SMALL_SECONDS_PER_WEIGHT
     return (cost.examples + evaluated / 3) * passing + cost.updates * SMALL_SECONDS_PER_STEP
@@ -103,7 +103,7 @@ def _small(runs: Sequence[RunConfig], evaluated: int) -> float:
 
 def _wide(runs: Sequence[RunConfig], evaluated: int) -> float:
     first, cost = runs[0], budget(runs[0])
-    example, _ = EXAMPLES[first.task.data]
+    example, _ = example_of(first.task.data)
     products = cost.examples * _training_flops(first) + evaluated * _forward_flops(first)
     values = sum(prod(shape) for shape in walk(first.model, example)[1:])
     passing = (3 * cost.examples + evaluated) * values * SECONDS_PER_VALUE
@@ -123,14 +123,14 @@ def _state(run: RunConfig) -> int:
 
 def _forward_flops(run: RunConfig) -> float:
     """Of an evaluation, an example: a third of a training step that wants every gradient."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     # Of the first layer two of three products are counted.
     return (flops_per_example(run.model, example) + _first_flops(run)) / 3
 
 
 def _training_flops(run: RunConfig) -> float:
     """Of a step, an example, without the products of black pixels."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     left_out = 0.0
     if _starts_linear(run):
         left_out = 2 * _first_flops(run) * (1 - SHOWING.get(run.task.data, 1.0))
@@ -139,7 +139,7 @@ def _training_flops(run: RunConfig) -> float:
 
 def _first_flops(run: RunConfig) -> float:
     """Forward, of the first layer with weights, an example."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     for position in range(len(run.model.layers)):
         head = schema.ModelConfig(run.model.layers[: position + 1])
         if weights(head, example):
@@ -154,7 +154,7 @@ def _starts_linear(run: RunConfig) -> bool:
 
 def probing_seconds(run: RunConfig, evaluations: int) -> float:
     """Estimated time on one core of what a run's probes measure."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     examples, count = run.task.train_size, weights(run.model, example)
     passing = sum(prod(shape) for shape in walk(run.model, example))
     seconds = 0.0

@@ -96,6 +96,44 @@ class Overrides:
         return cls(setting if values else None, seeds, tuple(mine), tuple(launcher))
 
 
+def of_ones_own(model: str, data: str) -> list[str]:
+    """Return the overrides that ask claims of a network and data that Python imports.
+
+    A sixth of the training examples, and at most 10,000, are kept for validation.
+
+    Raises
+    ------
+    ConfigError
+        If the data cannot be had.
+    """
+    found = []
+    if model:
+        found.append(f"model={{layers: [{{kind: imported, target: {_word(model)}}}]}}")
+    if data:
+        from bench_lr.data.files import DataError
+        from bench_lr.data.own import named, own
+
+        try:
+            name = named(data)
+            count = len(own(data.partition("@")[0]).train_x)
+        except DataError as error:
+            allowed = "package.module.Name of data; see docs/own-model.md"
+            raise ConfigError([Problem("command line", "--data", str(error), allowed)]) from error
+        held = min(10_000, max(1, count // 6))
+        sizes = {"train_size": count - held, "validation_size": held}
+        words = ", ".join(f"{key}: {value}" for key, value in sizes.items())
+        found.append(f"task={{data: {_word(name)}, {words}}}")
+        found += [f"{key}={value}" for key, value in sizes.items()]
+    return found
+
+
+def _word(text: str) -> str:
+    """Quote a word for Hydra's grammar."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text, Quote.single).with_quotes()
+
+
 def _check_launcher(items: Sequence[str]) -> None:
     """Refuse words for the launcher with which no job could start, or each would twice."""
     problems = []

@@ -20,7 +20,7 @@ from bench_lr.cohort.grouping import arrange, divide
 from bench_lr.estimate import SECONDS_PER_JOB, seconds_of
 from bench_lr.identity import run_ids
 from bench_lr.schema import Claim, RunConfig
-from bench_lr.shapes import EXAMPLES, walk, weights
+from bench_lr.shapes import example_of, walk, weights
 from bench_lr.store import Store, StoreError, write_atomic
 
 CPU_RUNS_PER_COHORT = (16, 64)
@@ -152,7 +152,7 @@ class Plan:
 
 def runs_on_cpu(run: RunConfig) -> int:
     """How many runs like this one a CPU core best trains together."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     batch = max(phase.batch_size for phase in run.batches)
     passing = sum(prod(shape) for shape in walk(run.model, example)[1:])
     values = weights(run.model, example) + min(batch, run.task.train_size) * passing

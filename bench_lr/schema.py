@@ -8,10 +8,11 @@ Nothing here reads files, trains or judges. Two layers of words:
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bench_lr.calculations import Calculation
 from bench_lr.probes import Probe
@@ -200,6 +201,26 @@ Layer = Annotated[
 # --- one run, resolved ------------------------------------------------------------------------
 
 
+DATA = ("mnist", "fashion_mnist", "cifar10", "synthetic", "curve", "curve_unit")
+
+
+def _data_name(name: str) -> str:
+    """Return a name of data; that of the user's own with a digest of its content."""
+    if name in DATA:
+        return name
+    if "." not in name:
+        close = difflib.get_close_matches(name, DATA, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"{', '.join(DATA)}, or package.module.Name{hint}")
+    from bench_lr.data.files import DataError
+    from bench_lr.data.own import named
+
+    try:
+        return named(name)
+    except DataError as error:
+        raise ValueError(f"data of your own ({error})") from error
+
+
 @dataclass(frozen=True)
 class TaskConfig:
     """Data, its split, and the loss.
@@ -208,7 +229,7 @@ class TaskConfig:
     ``last`` holds out the last `validation_size` images for every seed.
     """
 
-    data: Literal["mnist", "fashion_mnist", "cifar10", "synthetic", "curve", "curve_unit"]
+    data: Annotated[str, AfterValidator(_data_name)]
     train_size: Count
     validation_size: Annotated[int, Field(ge=0)]
     split: Literal["random", "last"] = "random"

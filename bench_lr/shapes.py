@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 from bench_lr import imported, schema
+
+if TYPE_CHECKING:
+    from bench_lr.data import Dataset
 
 Shape = tuple[int, ...]
 """Shape of one example: (features,) or (channels, height, width)."""
@@ -30,6 +34,31 @@ TRAIN_EXAMPLES = {
 """Training examples of every data set, to be divided into train and validation."""
 REAL_TARGETS = frozenset({"curve", "curve_unit"})
 """Data sets whose targets are real numbers, not classes."""
+
+
+def example_of(data: str) -> tuple[Shape, int]:
+    """Shape of an example of a data set, and number of outputs."""
+    if data in EXAMPLES:
+        return EXAMPLES[data]
+    found = _own(data)
+    shape = tuple(found.train_x.shape[1:])
+    return shape, found.classes or int(found.train_y.shape[1])
+
+
+def train_examples(data: str) -> int:
+    """Training examples of a data set, to be divided into train and validation."""
+    return TRAIN_EXAMPLES[data] if data in TRAIN_EXAMPLES else len(_own(data).train_x)
+
+
+def has_real_targets(data: str) -> bool:
+    """Whether the targets of a data set are real numbers, not classes."""
+    return data in REAL_TARGETS if data in EXAMPLES else not _own(data).classes
+
+
+def _own(data: str) -> Dataset:
+    from bench_lr.data.own import own
+
+    return own(data.partition("@")[0])
 
 
 class ModelError(ValueError):

@@ -12,7 +12,7 @@ from bench_lr.claims import ConfigError, Problem, conf_roots, load_profile
 from bench_lr.claims.settings import Resolver
 from bench_lr.cohort.grouping import arrange
 from bench_lr.schema import RunConfig
-from bench_lr.shapes import EXAMPLES, flops_per_example
+from bench_lr.shapes import example_of, flops_per_example
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Workload:
 
 def flops_per_epoch(run: RunConfig) -> float:
     """Floating-point operations of training one epoch of a run, evaluation left out."""
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     return flops_per_example(run.model, example) * budget(run).examples / run.epochs
 
 

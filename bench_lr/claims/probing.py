@@ -8,7 +8,7 @@ from bench_lr.claims.problems import Problem
 from bench_lr.cohort.timetable import Timetable
 from bench_lr.probes import SAME_EPOCH, Curvature, GradientNoise
 from bench_lr.schema import RunConfig
-from bench_lr.shapes import EXAMPLES, every_layer, weights
+from bench_lr.shapes import every_layer, example_of, weights
 
 MOST_WEIGHTS = 2000
 """Of a network whose Hessian is formed whole."""
@@ -42,7 +42,7 @@ def probe_problems(run: RunConfig, file: str, is_capped: bool) -> Iterator[Probl
             if others := sorted(present & RANDOM_OR_BATCHED):
                 allowed = f"a network without {', '.join(sorted(RANDOM_OR_BATCHED))}"
                 yield Problem(file, key, f"curvature with {', '.join(others)}", allowed)
-            count = weights(run.model, EXAMPLES[run.task.data][0])
+            count = weights(run.model, example_of(run.task.data)[0])
             if count > MOST_WEIGHTS:
                 allowed = f"at most {MOST_WEIGHTS} (the Hessian is formed whole)"
                 yield Problem(file, key, f"curvature of {count} weights", allowed)

@@ -13,6 +13,7 @@ from bench_lr.claims.files import display, group_file, group_names, read_yaml
 from bench_lr.claims.probing import probe_problems
 from bench_lr.claims.problems import Problem, parse, unknown
 from bench_lr.claims.scheduling import schedule_problems
+from bench_lr.data.own import is_own
 from bench_lr.identity import config_dict
 from bench_lr.schedules import Schedule
 from bench_lr.schema import (
@@ -31,7 +32,15 @@ from bench_lr.schema import (
     Setting,
     TaskConfig,
 )
-from bench_lr.shapes import EXAMPLES, REAL_TARGETS, TRAIN_EXAMPLES, ModelError, every_layer, walk
+from bench_lr.shapes import (
+    REAL_TARGETS,
+    ModelError,
+    every_layer,
+    example_of,
+    has_real_targets,
+    train_examples,
+    walk,
+)
 
 GROUPS: dict[str, Any] = {
     "task": TaskConfig,
@@ -185,7 +194,8 @@ class Resolver:
     def _cap(self, task: dict[str, Any], batches: Sequence[Sequence[int]]) -> None:
         profile = self._profile
         # A stand-in for data of the same kind that would have to be fetched.
-        if profile.data is not None and task.get("data") not in REAL_TARGETS:
+        data = str(task.get("data"))
+        if profile.data is not None and data not in REAL_TARGETS and not is_own(data):
             task["data"] = profile.data
         if profile.max_train_size is not None and isinstance(task.get("train_size"), int):
             # Room for two batches, so that a plumbing test takes steps at every batch size.
@@ -227,14 +237,14 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
     def problem(key: str, what: str, allowed: str) -> None:
         found.append(Problem(file, key, what, allowed))
 
-    example, classes = EXAMPLES[run.task.data]
+    example, classes = example_of(run.task.data)
     try:
         output = walk(run.model, example)[-1]
         if output != (classes,):
             problem("model", f"output {output}", f"({classes},)")
     except ModelError as error:
         problem("model", str(error), "layers that fit")
-    fits = "half_mse" if run.task.data in REAL_TARGETS else "cross_entropy"
+    fits = "half_mse" if has_real_targets(run.task.data) else "cross_entropy"
     if run.task.loss != fits:
         problem("loss", f"{run.task.loss} for {run.task.data}", fits)
     size = run.task.train_size
@@ -254,7 +264,7 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
                 f"train_size {size})",
                 "another size, or drop_last: true where it is only the last batch",
             )
-    available = TRAIN_EXAMPLES[run.task.data]
+    available = train_examples(run.task.data)
     if size + run.task.validation_size > available:
         problem(
             "train_size",
@@ -269,7 +279,7 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
     if run.evaluation.every > 1 and run.evaluation.per_epoch > 1:
         found_both = f"{run.evaluation.every}, and evaluations_per_epoch"
         problem("evaluate_every", found_both, "one of the two")
-    if run.order == "stratified" and run.task.data in REAL_TARGETS:
+    if run.order == "stratified" and has_real_targets(run.task.data):
         problem("order", f"stratified, and {run.task.data} has no classes", "shuffled, fixed")
     if run.stop_at is not None:
         if (run.stop_at.at_most is None) == (run.stop_at.at_least is None):
@@ -278,7 +288,7 @@ def _unsound(run: RunConfig, file: str) -> list[Problem]:
             problem(
                 "stop_at.split", run.stop_at.split, f"what it evaluates on, {', '.join(splits)}"
             )
-        if run.stop_at.metric == "accuracy" and run.task.data in REAL_TARGETS:
+        if run.stop_at.metric == "accuracy" and has_real_targets(run.task.data):
             problem("stop_at.metric", "accuracy of real numbers", "loss")
     sgd = run.optimizer
     if isinstance(sgd, OptimizerConfig) and sgd.nesterov and sgd.momentum == 0:

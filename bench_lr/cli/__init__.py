@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from bench_lr import __version__
@@ -110,6 +111,9 @@ def _extend(options: argparse.Namespace) -> None:
         add_root(options.claims_dir)
     if options.plugins or options.claims_dir is not None:
         plugins.use(options.plugins, options.claims_dir)
+    if getattr(options, "model", "") or getattr(options, "data", ""):
+        # As for `python -m`: a module in the folder one is in can be imported.
+        plugins.use("", Path.cwd())
     plugins.load_plugins()
 
 

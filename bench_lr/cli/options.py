@@ -50,6 +50,23 @@ def where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of reports")
 
 
+def asking(parser: argparse.ArgumentParser) -> None:
+    """Add whose model and data the claims are asked of."""
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="ask the claims of a network of your own: package.module.Name of a torch.nn.Module",
+    )
+    parser.add_argument(
+        "--data",
+        default="",
+        metavar="NAME",
+        help="and of data of your own: package.module.Name of what gives two tensors, four, or a "
+        "LightningDataModule",
+    )
+
+
 def launching(parser: argparse.ArgumentParser) -> None:
     """Add what decides where runs train."""
     launcher: Any = parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench_lr.cli.options import Verbs, claims, where
+from bench_lr.cli.options import Verbs, asking, claims, where
 
 EXAMPLES = """
   bench-lr report                          all claims, from what is in ./store
@@ -20,6 +20,7 @@ def add(verbs: Verbs) -> None:
     )
     claims(parser)
     where(parser)
+    asking(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench_lr.cli.options import Verbs, claims, launching, where
+from bench_lr.cli.options import Verbs, asking, claims, launching, where
 
 EXAMPLES = """
   bench-lr run                                     all claims, profile quick
@@ -13,6 +13,7 @@ EXAMPLES = """
   bench-lr run --expect source                     exit 1 unless every claim is reproduced
   bench-lr run 'ai_edu/best*' -- epochs=3          other settings, in every arm
   bench-lr run 'ai_edu/best*' --seeds auto         seeds as they are needed
+  bench-lr run baeldung/linear_scaling_curves --model mypkg.MyNet --data mypkg.MyData
   bench-lr run -- hydra.launcher.n_jobs=1          settings of the launcher
   bench-lr run --launcher slurm -- hydra.launcher.partition=long
   bench-lr run --launcher slurm --detach           hand over to SLURM and return
@@ -29,6 +30,7 @@ def add(verbs: Verbs) -> None:
     )
     claims(parser)
     where(parser)
+    asking(parser)
     launching(parser)
     parser.add_argument(
         "--expect",

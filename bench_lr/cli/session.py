@@ -31,7 +31,7 @@ from bench_lr.identity import run_ids
 from bench_lr.judge import judge
 from bench_lr.looks import first_look, next_look
 from bench_lr.multiruns import multiruns
-from bench_lr.overrides import Overrides
+from bench_lr.overrides import Overrides, of_ones_own
 from bench_lr.plan import (
     CLUSTER_JOB_SECONDS,
     CLUSTER_JOBS,
@@ -86,7 +86,9 @@ class Session:
         seeds: str = getattr(options, "seeds", "")
         in_looks = seeds == "auto"
         given = [f"seeds={seeds}"] if seeds and not in_looks else []
-        overrides = Overrides.parse([*given, *options.overrides])
+        own = of_ones_own(getattr(options, "model", ""), getattr(options, "data", ""))
+        # What is said after -- counts more.
+        overrides = Overrides.parse([*own, *given, *options.overrides])
         launcher = getattr(options, "launcher", "joblib")
         device = getattr(options, "device", "auto")
         expect: Expect = getattr(options, "expect", "none")

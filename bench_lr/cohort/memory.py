@@ -10,7 +10,7 @@ import torch
 
 from bench_lr.cohort.grouping import arrange
 from bench_lr.schema import RunConfig
-from bench_lr.shapes import EXAMPLES, walk, weights
+from bench_lr.shapes import example_of, walk, weights
 
 COPIES = 6
 """Of a run's weights: themselves, their gradient, two of the optimizer, two in passing."""
@@ -24,7 +24,7 @@ def bytes_of(run: RunConfig) -> int:
     More than was measured on a CPU, by 1.2 to 2.5 times (networks of dense and of convolutional
     layers, batches of 8 to 8192).
     """
-    example, _ = EXAMPLES[run.task.data]
+    example, _ = example_of(run.task.data)
     batch = min(max(phase.batch_size for phase in run.batches), run.task.train_size)
     passing = sum(prod(shape) for shape in walk(run.model, example))
     values = COPIES * weights(run.model, example) + batch * passing

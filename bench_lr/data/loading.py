@@ -70,7 +70,7 @@ def load(name: str) -> Dataset:
     Parameters
     ----------
     name
-        A key of `DATASETS`.
+        A key of `DATASETS`, or a name that Python imports; see `bench_lr.data.own`.
 
     Raises
     ------
@@ -79,6 +79,10 @@ def load(name: str) -> Dataset:
     """
     import torch
 
+    from bench_lr.data.own import is_own, named, own
+
+    if is_own(name):
+        return own(named(name).partition("@")[0])
     source = find(name)
     files = acquire(source, data_dir())
     arrays = source.decode({f.file.name: f.content for f in files})
