@@ -15,7 +15,7 @@ from bench_lr.claims.problems import ConfigError, Problem, unknown
 
 ENVIRONMENT = "BENCH_LR_CONF"
 PLACE = "conf/claim/<source>/<slug>.yaml"
-GROUPS = ("hydra", "model", "optimizer", "profile", "schedule", "source", "task")
+GROUPS = ("hydra", "model", "optimizer", "profile", "schedule", "source", "task", "template")
 """Groups of configuration beside claims."""
 
 
@@ -26,6 +26,13 @@ def conf_roots() -> tuple[Path, ...]:
     built_in = own if (own / "config.yaml").is_file() else package / "conf"
     extra = [Path(p) for p in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if p]
     return (*extra, built_in)
+
+
+def add_templates() -> None:
+    """Know the templates as claims, ``template/<name>``: what can be asked of any model."""
+    templates = conf_roots()[-1] / "template"
+    if templates not in conf_roots():
+        add_root(templates)
 
 
 def add_root(folder: Path) -> None:

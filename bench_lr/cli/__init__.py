@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _extend(options: argparse.Namespace) -> None:
     """Take in the claims and the plugins of the user."""
     from bench_lr import plugins
-    from bench_lr.claims.files import add_root
+    from bench_lr.claims.files import add_root, add_templates
 
     if options.claims_dir is not None:
         add_root(options.claims_dir)
@@ -114,7 +114,17 @@ def _extend(options: argparse.Namespace) -> None:
     if getattr(options, "model", "") or getattr(options, "data", ""):
         # As for `python -m`: a module in the folder one is in can be imported.
         plugins.use("", Path.cwd())
+        add_templates()
+        # A name without a source is that of a template; without names all are asked.
+        options.claims = [_template(name) for name in options.claims] or ["template/*"]
+    if getattr(options, "templates", False):
+        add_templates()
+        options.claims = options.claims or ["template/*"]
     plugins.load_plugins()
+
+
+def _template(name: str) -> str:
+    return name if "/" in name else f"template/{name}"
 
 
 def _refuse(overrides: Sequence[str], verb: str) -> NoReturn:

@@ -35,6 +35,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--profile", default="quick", help="for --times")
     parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
     parser.add_argument(
+        "--templates", action="store_true", help="what can be asked of a model of your own"
+    )
+    parser.add_argument(
         "--not-testable",
         action="store_true",
         help="only what the sources say that no run can decide, with the reason",

@@ -56,7 +56,8 @@ def asking(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="",
         metavar="NAME",
-        help="ask the claims of a network of your own: package.module.Name of a torch.nn.Module",
+        help="ask of a network of your own: package.module.Name of a torch.nn.Module; claims may "
+        "then be names of templates (list --templates), and without any all templates are asked",
     )
     parser.add_argument(
         "--data",

@@ -13,7 +13,7 @@ EXAMPLES = """
   bench-lr run --expect source                     exit 1 unless every claim is reproduced
   bench-lr run 'ai_edu/best*' -- epochs=3          other settings, in every arm
   bench-lr run 'ai_edu/best*' --seeds auto         seeds as they are needed
-  bench-lr run baeldung/linear_scaling_curves --model mypkg.MyNet --data mypkg.MyData
+  bench-lr run linear_scaling --model mypkg.MyNet --data mypkg.MyData
   bench-lr run -- hydra.launcher.n_jobs=1          settings of the launcher
   bench-lr run --launcher slurm -- hydra.launcher.partition=long
   bench-lr run --launcher slurm --detach           hand over to SLURM and return

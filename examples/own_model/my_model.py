@@ -1,6 +1,6 @@
 """A small convolutional network, and data for it, as anyone would write them.
 
-From this folder: ``bench-lr run baeldung/linear_scaling_curves --model my_model.SmallCNN --data
+From this folder: ``bench-lr run linear_scaling --model my_model.SmallCNN --data
 my_model.fashion``.
 """
 
