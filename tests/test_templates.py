@@ -49,7 +49,9 @@ def test_a_template_is_sound_for_a_model_of_ones_own(name: str) -> None:
 def test_a_template_is_asked_by_its_name(capsys: Capture, tmp_path: Path) -> None:
     where = ("--store", str(tmp_path / "store"), "--out", str(tmp_path))
     assert cli.main(["run", "linear_scaling", *OWN, "--dry-run", *where]) == 0
-    assert "template/linear_scaling" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "template/linear_scaling" in out
+    assert "tests.owned.Small is a chain of layers: its runs train in lockstep" in out
     assert cli.main(["run", *OWN, "--dry-run", *where]) == 0
     assert f"{len(TEMPLATES)} claims" in capsys.readouterr().out
     assert cli.main(["run", "linear_scalin", *OWN, "--dry-run", *where]) == 2

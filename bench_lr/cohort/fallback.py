@@ -10,7 +10,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from bench_lr.cohort.slots import Grid, Slot, UpdateRule
 from bench_lr.cohort.tape import Tape
 
 log = logging.getLogger(__name__)
+
+Form = Literal["lockstep", "vmap", "one by one"]
 
 
 class _StreamDropout(nn.Module):
@@ -231,14 +233,28 @@ def build_network(
     try:
         return LiftedNetwork(modules, grid, loss, scale, live, pixels)
     except CannotLift as reason:
-        stateless = not _buffers(modules[0]) and not any(
-            isinstance(m, nn.Dropout) for m in modules[0].modules()
-        )
-        if stateless and _vmaps(modules[0], example):
+        if _trains_together(modules[0], example):
             log.warning("%s; its runs train together under torch.func.vmap", reason)
             return AutogradNetwork(modules, grid, loss, together=True)
         log.warning("%s, nor does it vmap; its runs train one by one, which is slow", reason)
         return AutogradNetwork(modules, grid, loss, together=False)
+
+
+def form_of(module: nn.Module, loss: str, example: tuple[int, ...]) -> Form:
+    """Return the form in which the runs of a module train."""
+    try:
+        LiftedNetwork([module], Grid(1, 1), loss)
+    except CannotLift:
+        return "vmap" if _trains_together(module, example) else "one by one"
+    return "lockstep"
+
+
+def _trains_together(module: nn.Module, example: tuple[int, ...]) -> bool:
+    """Whether runs of a module that cannot be lifted can train under one `vmap`."""
+    stateless = not _buffers(module) and not any(
+        isinstance(child, nn.Dropout) for child in module.modules()
+    )
+    return stateless and _vmaps(module, example)
 
 
 def _vmaps(module: nn.Module, example: tuple[int, ...]) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench_lr import models
 from bench_lr.claims.problems import parse
-from bench_lr.cohort.fallback import AutogradNetwork
+from bench_lr.cohort.fallback import AutogradNetwork, form_of
 from bench_lr.cohort.network import LiftedNetwork
 from bench_lr.data import Dataset
 from bench_lr.imported import ImportedError, as_sequential, find, make_network
@@ -60,6 +60,20 @@ def test_what_is_slower_is_said(data: Dataset, caplog: pytest.LogCaptureFixture)
         assert "under torch.func.vmap" in caplog.text
         run_cohort(sweep(based_on("Looping"), lrs=(0.01,)), data)
     assert "one by one, which is slow" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("Chain", "lockstep"),
+        ("sequence", "lockstep"),
+        ("Branching", "vmap"),
+        ("Fickle", "vmap"),
+        ("Looping", "one by one"),
+    ],
+)
+def test_the_form_is_known_before_anything_is_trained(name: str, form: str) -> None:
+    assert form_of(models.build(own(name), EXAMPLE, 0), "cross_entropy", EXAMPLE) == form
 
 
 def test_a_chain_has_the_networks_own_weights() -> None:
