@@ -36,6 +36,7 @@ from bench_lr.schedules import (
     Warmup,
     Watch,
 )
+from bench_lr.schedules.registered import SCHEDULES
 
 STEPS = 3000
 PER_EPOCH = 7
@@ -328,7 +329,13 @@ def test_plateau_is_torchs_reduce_lr_on_plateau_in_every_run(
     assert len({tuple(column) for column in cuts.T}) > 1
 
 
-def test_the_examples_in_the_docs_are_schedules_one_of_every_kind() -> None:
+def test_the_examples_in_the_docs_are_schedules_one_of_every_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cosine(clock: Clock, *, epochs: float) -> Floats:
+        return np.ones_like(clock.step)
+
+    monkeypatch.setitem(SCHEDULES, "cosine", cosine)
     page = (Path(__file__).parent.parent / "docs" / "schedules.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     problems: list[Problem] = []

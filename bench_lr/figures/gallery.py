@@ -54,6 +54,7 @@ ORDER = (
     Cyclic,
     Warmup,
     RangeTest,
+    Registered,
 )
 """Kinds in the order of their cards."""
 PLATEAU = r"$\eta \leftarrow \alpha\,\eta$  if the loss fell less than $\theta$"
