@@ -46,15 +46,18 @@ def find(target: str) -> Any:
         raise ImportedError(f"{target}: {type(error).__name__}: {error}") from error
 
 
+def digest_of(thing: Any) -> str:
+    """Stand for the source of a function, class or module: other source makes other runs."""
+    return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]
+
+
 def source_digest(target: str) -> str:
     """Stand for the source of what a name stands for, its whole module where it has none."""
     thing = find(target)
     try:
-        text = inspect.getsource(thing)
+        return digest_of(thing)
     except (OSError, TypeError):
-        module = importlib.import_module(target.replace(":", ".").rpartition(".")[0])
-        text = inspect.getsource(module)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(importlib.import_module(target.replace(":", ".").rpartition(".")[0]))
 
 
 def make_network(target: str) -> nn.Module:

@@ -57,8 +57,8 @@ def facts(store: Path, out: Path) -> list[Fact]:
         *_packages(),
         *_processors(),
         *_data(),
-        _folder("store", store),
-        _folder("reports", out),
+        _folder("store", store, "--store"),
+        _folder("reports", out, "--out"),
         _slurm(),
     ]
 
@@ -137,29 +137,23 @@ def _is_there(folder: Path, places: tuple[str, ...], name: str) -> bool:
     )
 
 
-def _folder(name: str, path: Path) -> Fact:
+def _folder(name: str, path: Path, option: str) -> Fact:
     """Whether a folder can be written, and how much fits."""
-    existing = next((it for it in (path, *path.absolute().parents) if it.is_dir()), Path("/"))
-    free = shutil.disk_usage(existing).free
-    words = f"{path.absolute()}, {free / 2**30:.1f} GiB free"
-    made = not path.is_dir()
+    path = path.absolute()
+    # What is not there is not made, but what is above it has to be writable.
+    nearest = next(it for it in (path, *path.parents) if it.exists())
+    free = shutil.disk_usage(nearest).free
+    words = f"{path}, {free / 2**30:.1f} GiB free"
     try:
-        if made:
-            # What is not there is not made, but what is above it has to be writable.
-            above = [it for it in (path, *path.absolute().parents) if it.exists()]
-            if not above[0].is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-                raise StoreError(f"{above[0]} cannot be written")
-        else:
+        if nearest == path and path.is_dir():
             Store(path).check_writable()
+        elif not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise StoreError(f"{nearest} cannot be written")
     except StoreError as error:
-        return Fact(name, words, "broken", f"{error}; choose another with --{_option(name)}")
+        return Fact(name, words, "broken", f"{error}; choose another with {option}")
     if free < LITTLE_DISK:
         return Fact(name, words, "note", "little room: results of 90 claims take 0.5 GB")
     return Fact(name, words)
-
-
-def _option(name: str) -> str:
-    return "store" if name == "store" else "out"
 
 
 def _slurm() -> Fact:

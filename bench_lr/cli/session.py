@@ -61,10 +61,10 @@ STYLES = {
 
 FORMS = {
     "lockstep": "is a chain of layers: its runs train in lockstep",
-    "vmap": "is no chain of layers that can be lifted: its runs train under torch.func.vmap, in "
-    "our benchmark 3 to 10 times slower than in lockstep",
-    "one by one": "can neither be lifted nor vmapped: its runs train one by one, in our benchmark "
-    "6 to 31 times slower than in lockstep",
+    "vmap": "is no chain of layers that can be lifted: its runs train under torch.func.vmap, which "
+    "was 3 to 10 times slower than lockstep in our benchmarks on MNIST",
+    "one by one": "can neither be lifted nor vmapped: its runs train one by one; an ordinary loop "
+    "was 6 to 31 times slower than lockstep in our benchmarks on MNIST",
 }
 
 
@@ -159,18 +159,16 @@ class Session:
     def _forms(self) -> Iterator[str]:
         """How networks of the user's own will train, and what that costs."""
         arms = [arm.runs[0] for claim in self.claims for arm in claim.arms]
-        found = {(run.model, run.task.data, run.task.loss): run for run in arms}
-        own = [run for run in found.values() if isinstance(run.model.layers[0], Imported)]
-        if not own:
-            return
-        from bench_lr import models
-        from bench_lr.cohort.fallback import form_of
+        for model, data, loss in dict.fromkeys((r.model, r.task.data, r.task.loss) for r in arms):
+            layer = model.layers[0]
+            if isinstance(layer, Imported):
+                # Takes seconds to import, and most claims have no such network.
+                from bench_lr import models
+                from bench_lr.cohort.fallback import form_of
 
-        for run in own:
-            example, _ = example_of(run.task.data)
-            form = form_of(models.build(run.model, example, 0), run.task.loss, example)
-            target = getattr(run.model.layers[0], "target", "")
-            yield f"{target} {FORMS[form]}"
+                example, _ = example_of(data)
+                form = form_of(models.build(model, example, 0), loss, example)
+                yield f"{layer.target} {FORMS[form]}"
 
     def _remarks(self) -> list[Remark]:
         """What makes the claims hard to decide, as far as recorded deviations tell."""

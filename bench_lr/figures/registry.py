@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import TypeAdapter
 
+from bench_lr.registry import registering
 from bench_lr.verdict import ClaimVerdict
 
 if TYPE_CHECKING:
@@ -29,14 +30,7 @@ def figure(kind: str) -> Callable[[Drawing], Drawing]:
     ValueError
         If the kind is taken.
     """
-
-    def register(function: Drawing) -> Drawing:
-        if kind in FIGURES:
-            raise ValueError(f"figure kind {kind!r} is registered twice")
-        FIGURES[kind] = function
-        return function
-
-    return register
+    return registering(FIGURES, kind, "figure kind")
 
 
 def parameters(kind: str) -> dict[str, inspect.Parameter]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from bench_lr.imported import digest_of
+from bench_lr.registry import registering
 from bench_lr.schedules.clock import Clock, Floats
 
 Function = Callable[..., Floats]
@@ -31,19 +32,7 @@ def schedule(name: str) -> Callable[[Function], Function]:
     ValueError
         If the name is taken.
     """
-
-    def register(function: Function) -> Function:
-        if name in SCHEDULES:
-            raise ValueError(f"schedule {name!r} is registered twice")
-        SCHEDULES[name] = function
-        return function
-
-    return register
-
-
-def source_digest(function: Function) -> str:
-    """Stand for the source of a function: runs of another source are other runs."""
-    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
+    return registering(SCHEDULES, name, "schedule")
 
 
 def _pairs(given: Any) -> Any:
@@ -77,7 +66,7 @@ class Registered:
             known = ", ".join(sorted(SCHEDULES)) or "none; BENCH_LR_PLUGINS names the modules"
             raise ValueError(f"a schedule that is registered ({known})")
         function = SCHEDULES[self.name]
-        digest = source_digest(function)
+        digest = digest_of(function)
         if self.source and self.source != digest:
             raise ValueError(f"the schedule {self.name!r} whose source is {self.source}")
         object.__setattr__(self, "source", digest)
